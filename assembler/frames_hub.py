@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from assembler.settings import AssemblerSettings
 from shared.contracts.layout import chunk_partition
 from shared.contracts.manifest import Manifest
@@ -28,12 +26,6 @@ class FramesHub:
     async def reach(self) -> Reach:
         """Return how far the hub goes, and how far the stylizers have processed it."""
         return await Reach.look_up(self._publisher, self._positions)
-
-    async def places(self, manifest: Manifest, steps: Mapping[int, int]) -> dict[int, int]:
-        """Return each chunk's partition, ``steps`` partitions from the one it was first sent to."""
-        count = len(await self._publisher.partitions())
-        job = manifest.job_id
-        return {chunk: chunk_partition(job, chunk + more, count) for chunk, more in steps.items()}
 
     async def send_again(
         self,

@@ -36,17 +36,19 @@ class Redrive:
         self._sent: Counter[int] = Counter()
         self._sent_since_progress: Counter[int] = Counter()
         """By chunk: how often it was sent since the last `reset_rounds`."""
-        self._horizon: dict[int, int] = {}
-        """By chunk: the newest event in its partition at the first look after it was sent."""
+        self._horizons: dict[int, dict[int, int]] = {}
+        """By chunk, since it was sent: the newest event in its partition at the first look. A hub
+        that is given more partitions adds one: the chunk still waits in the one before."""
 
     def passed(self, missing: Mapping[int, int], reach: Reach) -> list[int]:
         """Return those of the ``missing`` chunks that no longer wait in the hub, in order."""
         for chunk, partition in missing.items():
-            self._horizon.setdefault(chunk, reach.newest[partition])
+            horizons = self._horizons.setdefault(chunk, {})
+            horizons.setdefault(partition, reach.newest[partition])
         return sorted(
             chunk
-            for chunk, partition in missing.items()
-            if reach.has_passed(partition, self._horizon[chunk])
+            for chunk in missing
+            if all(reach.has_passed(*horizon) for horizon in self._horizons[chunk].items())
         )
 
     def sent(self, chunk: int) -> int:
@@ -90,5 +92,5 @@ class Redrive:
         for chunk in lost:
             self._sent[chunk] += 1
             self._sent_since_progress[chunk] += 1
-            del self._horizon[chunk]
+            del self._horizons[chunk]
         return Verdict("resend", tuple(lost))

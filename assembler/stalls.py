@@ -21,7 +21,7 @@ from assembler.job import Job, provenance_of, seconds_between
 from assembler.metrics import AssemblerMetrics
 from assembler.segments_hub import CaughtUp
 from assembler.settings import AssemblerSettings
-from shared.contracts.layout import chunk_blob, progress_blob
+from shared.contracts.layout import chunk_blob, chunk_partition, progress_blob
 from shared.contracts.manifest import Chunk, Manifest
 from shared.contracts.messages import SegmentReady
 from shared.contracts.status import read_progress
@@ -127,7 +127,11 @@ class Stalls:
         job.sign_of_life(reach)
         job.wait_for(STYLIZER)
         due = [chunk for chunk in job.completeness.missing() if not self._waits(job, chunk)]
-        missing = await self._frames.places(manifest, {chunk: _steps(job, chunk) for chunk in due})
+        # Of the partitions that there were then: the hub may have been given more meanwhile.
+        count = len(reach.newest)
+        missing = {
+            chunk: chunk_partition(job.job_id, chunk + _steps(job, chunk), count) for chunk in due
+        }
         if not job.redrive.passed(missing, reach):
             return
         ours = await caught_up(job.partition_id)

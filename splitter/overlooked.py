@@ -207,9 +207,7 @@ class Overlooked:
 
 def _passed(ends: tuple[int, ...], reach: Reach) -> bool:
     """Return whether everything up to ``ends`` was processed, or is gone with an earlier hub."""
-    # A hub that was recreated may have another number of partitions.
-    known = ends[: len(reach.newest)]
-    return all(reach.has_passed(partition, end) for partition, end in enumerate(known))
+    return all(reach.has_passed(partition, end) for partition, end in enumerate(ends))
 
 
 def _written_s(record: Status) -> float:

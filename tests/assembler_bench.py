@@ -22,7 +22,7 @@ from assembler.metrics import AssemblerMetrics
 from assembler.settings import AssemblerSettings
 from shared.contracts.layout import chunk_partition, status_blob
 from shared.contracts.manifest import GridShift, Manifest, Place
-from shared.contracts.messages import ChunkReady, SplitStarted, decode
+from shared.contracts.messages import ChunkReady, SegmentReady, SplitStarted, decode
 from shared.contracts.status import Status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.consumer import Consumer
@@ -169,6 +169,23 @@ class Loser:
 
     def of(self, job: str) -> list[int]:
         return [event.chunk.index for event in self.taken if event.job_id == job]
+
+
+class Reminder(Loser):
+    """A stylizer that has painted everything before: it announces whatever it is sent."""
+
+    def __init__(self, announce: Callable[[SegmentReady], Awaitable[None]]) -> None:
+        super().__init__()
+        self._announce = announce
+
+    async def take(self, delivery: Delivery) -> None:
+        event = decode(delivery.body)
+        assert isinstance(event, ChunkReady)
+        self.taken.append(event)
+        await self._announce(
+            SegmentReady(job_id=event.job_id, chunk=event.chunk.index, frames=event.chunk.frames)
+        )
+        delivery.done()
 
 
 async def lose_chunks(bench: Bench, loser: Loser) -> None:

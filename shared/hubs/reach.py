@@ -38,5 +38,10 @@ class Reach:
         return cls(tuple(newest), tuple(finished.get(id_, -1) for id_ in partitions))
 
     def has_passed(self, partition: int, number: int) -> bool:
-        """Return whether all events of a partition up to this sequence number have passed."""
+        """Return whether all events of a partition up to this sequence number have passed.
+
+        A partition that is no longer there went with an earlier hub.
+        """
+        if partition >= len(self.newest):
+            return True
         return self.finished[partition] >= number or self.newest[partition] < number

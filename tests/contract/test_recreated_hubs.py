@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from assembler_bench import Bench, Loser, assembling, lose_chunks, running, seal, send_chunks
+from assembler_bench import (
+    Bench,
+    Loser,
+    Reminder,
+    assembling,
+    lose_chunks,
+    running,
+    seal,
+    send_chunks,
+)
 from contract.conftest import HUBS, broker
 from ports import unused_port
 from prometheus_client import CollectorRegistry
@@ -57,23 +66,6 @@ def _copy_without(hub: str, before: Path, after: Path) -> None:
     others = [entry for entry in stored["hubs"] if entry["name"] != hub]
     # As a person may write it: without a checksum
     listed.write_text(json.dumps({"version": 2, "hubs": others}))
-
-
-class Reminder(Loser):
-    """A stylizer that has painted everything before: it announces whatever it is sent."""
-
-    def __init__(self, announce: Callable[[SegmentReady], Awaitable[None]]) -> None:
-        super().__init__()
-        self._announce = announce
-
-    async def take(self, delivery: Delivery) -> None:
-        event = decode(delivery.body)
-        assert isinstance(event, ChunkReady)
-        self.taken.append(event)
-        await self._announce(
-            SegmentReady(job_id=event.job_id, chunk=event.chunk.index, frames=event.chunk.frames)
-        )
-        delivery.done()
 
 
 @asynccontextmanager

@@ -50,3 +50,22 @@ def test_after_the_last_round_the_lost_chunks_are_given_up_by_name() -> None:
     assert redrive.judge({5: 0}, Reach((0,), (0,))).action == "resend"
     verdict = redrive.judge({5: 0}, Reach((1,), (1,)))
     assert (verdict.action, verdict.lost) == ("give_up", (5,))
+
+
+def test_a_chunk_waits_where_it_was_sent_though_the_hub_has_more_partitions_now() -> None:
+    redrive = Redrive(rounds=1)
+    assert redrive.judge({5: 0}, Reach((7,), (3,))).action == "wait"
+    # It would go to another partition by now, in which nothing waits
+    for other in (-1, 2):
+        assert redrive.judge({5: 1}, Reach((7, other), (3, other))).action == "wait"
+    assert redrive.judge({5: 1}, Reach((7, 2), (7, 2))).lost == (5,)
+    # When it is sent again, it goes there
+    assert redrive.judge({5: 1}, Reach((9, 3), (7, 2))).action == "wait"
+    assert redrive.judge({5: 1}, Reach((9, 3), (7, 3))).lost == (5,)
+
+
+def test_what_waited_in_a_partition_that_is_gone_is_lost() -> None:
+    redrive = Redrive(rounds=1)
+    assert redrive.judge({5: 2}, Reach((7, 7, 7), (3, 3, 3))).action == "wait"
+    # The hub was recreated, with fewer partitions
+    assert redrive.judge({5: 1}, Reach((-1, -1), (-1, -1))).lost == (5,)

@@ -28,7 +28,7 @@ class HubMachine(RuleBasedStateMachine):
         self.finished = [-1] * PARTITIONS
         self.missing = {chunk: chunk % PARTITIONS for chunk in range(chunks)}
         self.resent: Counter[int] = Counter()
-        self.given_up = False
+        self.given_up = self.looked = False
         for chunk, partition in self.missing.items():
             self.hub[partition].append(chunk)
 
@@ -45,6 +45,14 @@ class HubMachine(RuleBasedStateMachine):
         if not lose:
             self.missing.pop(self.hub[partition][place], None)
 
+    # Where a chunk went before the first look, nobody knows afterwards
+    @precondition(lambda self: self.looked)
+    @rule()
+    def the_hub_is_given_a_partition(self) -> None:
+        self.hub.append([])
+        self.finished.append(-1)
+        self.missing = {chunk: chunk % len(self.hub) for chunk in self.missing}
+
     @precondition(lambda self: self.missing and not self.given_up)
     @rule()
     def look(self) -> None:
@@ -59,13 +67,14 @@ class HubMachine(RuleBasedStateMachine):
             for chunk in verdict.lost:
                 self.hub[self.missing[chunk]].append(chunk)
         self.given_up = verdict.action == "give_up"
+        self.looked = verdict.action == "wait"
         if self.given_up:
             assert verdict.lost
             assert all(self.resent[chunk] == self.rounds for chunk in verdict.lost)
 
     def _waits(self, chunk: int) -> bool:
-        partition = self.missing[chunk]
-        return chunk in self.hub[partition][self.finished[partition] + 1 :]
+        waiting = (events[done + 1 :] for events, done in zip(self.hub, self.finished, strict=True))
+        return any(chunk in events for events in waiting)
 
     @precondition(lambda self: hasattr(self, "redrive"))
     @invariant()
