@@ -12,8 +12,10 @@ larger than the whole budget would wait forever.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import structlog
 from pydantic import ValidationError
@@ -26,6 +28,8 @@ from shared.storage.blobs import BlobStore
 from splitter.budget import PAUSE_S, Budget, Entry, Ledger, Sharing, uploader_of
 
 log = structlog.get_logger()
+
+_KEPT: Final = timedelta(seconds=PAUSE_S)
 
 
 def _utc() -> datetime:
@@ -55,8 +59,9 @@ class Budgets:
         self._records = records
         self._sharing: Sharing = sharing
         self._now = now
-        self._over: dict[str, tuple[datetime, frozenset[str]]] = {}
-        """By ledger: until when its uploader counts as over budget, and which jobs are exempt."""
+        self._over = OrderedDict[str, tuple[datetime, frozenset[str]]]()
+        """By ledger: since when its uploader counts as over budget, and which jobs are exempt; the
+        oldest first."""
         self._same_ledger = OneAtATime()
 
     async def admit(self, name: str, size: int, job: str) -> bool:
@@ -70,8 +75,8 @@ class Budgets:
 
     async def _admit(self, blob: str, name: str, size: int, job: str) -> bool:
         now = self._now()
-        until, admitted = self._over.get(blob, (now, frozenset[str]()))
-        if now < until and job not in admitted:
+        self._forget_old_verdicts(now)
+        if blob in self._over and job not in self._over[blob][1]:
             return False
         self._over.pop(blob, None)
         day = now.date().isoformat()
@@ -83,10 +88,18 @@ class Budgets:
                 ledger = ledger.end(await self._ended(ledger, day))
             if part := ledger.excess(self._budget, day):
                 log.info("upload over budget", video=name, job_id=job, budget=part)
-                self._over[blob] = now + timedelta(seconds=PAUSE_S), frozenset(ledger.jobs)
+                self._over[blob] = now, frozenset(ledger.jobs)
                 return False
             if await self._write(blob, ledger.put(job, Entry(day=day, size=size), day), etag):
                 return True
+
+    def _forget_old_verdicts(self, now: datetime) -> None:
+        """Forget what was decided too long ago, or later than ``now``: the clock was set back."""
+        while self._over:
+            since, _ = next(iter(self._over.values()))
+            if timedelta() <= now - since < _KEPT:
+                return
+            self._over.popitem(last=False)
 
     async def charge(self, name: str, job: str, frames: int) -> None:
         """Record how many frames an admitted video turned out to have."""

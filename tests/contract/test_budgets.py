@@ -8,6 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
+from assembler.job import first_record
+from shared.contracts.layout import status_blob
+from shared.contracts.messages import SplitStarted
+from shared.contracts.style_request import StyleRequest
 from shared.storage.blobs import BlobStore
 from splitter.budget import Budget, Ledger, Sharing
 from splitter.intake.budgets import Budgets, ledger_blob
@@ -50,6 +54,46 @@ async def test_a_budget_that_is_used_up_is_free_again_on_the_next_day(
         clock.now += timedelta(minutes=2)
         assert await other.admit("eve/2.mp4", 10, "second")
         assert not other._over, "nothing is remembered of uploaders that are within their budget"
+
+
+async def test_verdicts_are_kept_for_seconds_however_many_uploaders_there_are(
+    storage_connection: str,
+) -> None:
+    clock, container, uploaders = Clock(), f"b{uuid.uuid4().hex}", 40
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(container)
+        budgets = Budgets(
+            Budget(videos=1), BlobStore(account), container, container, sharing="name", now=clock
+        )
+        for number in range(uploaders):
+            assert await budgets.admit(f"{number}.mp4", 1, "first")
+            assert not await budgets.admit(f"{number}.mp4", 1, "second")
+            clock.now += timedelta(seconds=1)
+        assert len(budgets._over) < uploaders / 4
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_out(
+    storage_connection: str,
+) -> None:
+    clock, container = Clock(), f"b{uuid.uuid4().hex}"
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(container)
+        blobs = BlobStore(account)
+        budgets = Budgets(Budget(open_jobs=1), blobs, container, container, now=clock)
+        assert await budgets.admit("eve/1.mp4", 10, "first")
+        assert not await budgets.admit("eve/2.mp4", 10, "second")
+        # An hour too far ahead until now; meanwhile the first job ends
+        clock.now -= timedelta(hours=1)
+        started = SplitStarted(
+            job_id="first",
+            video_name="eve/1.mp4",
+            video_url="u",
+            etag="e",
+            style=StyleRequest(style="udnie"),
+        )
+        record = first_record(started).model_copy(update={"state": "cancelled"})
+        await blobs.create(container, status_blob("first"), record.to_json())
+        assert await budgets.admit("eve/2.mp4", 10, "second")
 
 
 @pytest.mark.parametrize(("sharing", "admitted"), [("folder", 2), ("name", 3), ("account", 1)])
