@@ -28,9 +28,10 @@ async def test_other_work_goes_on_while_a_long_manifest_is_read(storage_connecti
     chunks = tuple(dataclasses.replace(plain.chunks[0], index=n, **moved) for n in range(5400))
     film = plain.model_copy(update={"chunks": chunks})
     data = film.to_json()
-    begun = time.process_time()
+    # In time of this thread alone: what other threads do, or the machine, must not count
+    begun = time.thread_time()
     read_manifest(data)
-    reading_s, longest_s = time.process_time() - begun, 0.0
+    reading_s, longest_s = time.thread_time() - begun, 0.0
 
     async with storage_client(storage_connection, None, None) as client:
         container = f"t{uuid.uuid4().hex[:8]}"
@@ -39,9 +40,9 @@ async def test_other_work_goes_on_while_a_long_manifest_is_read(storage_connecti
         await store_whole(blobs, container, film)
         load = asyncio.create_task(fetch_manifest(blobs, container, film.job_id, placed={7}))
         while not load.done():
-            turn = time.process_time()
+            turn = time.thread_time()
             await asyncio.sleep(0)
-            longest_s = max(longest_s, time.process_time() - turn)
+            longest_s = max(longest_s, time.thread_time() - turn)
         loaded = (await load).manifest
     assert longest_s < reading_s / 2
     # And it takes little memory: a chunk's places are read where they are needed
