@@ -201,8 +201,13 @@ async def _prepare(
     # Before the partitions are looked up: see `right_position`.
     positions = await _stored(blobs, settings, client.eventhub_name)
     preparation = _Preparation(client, blobs, settings, hub.made, only_impossible)
-    looks = (preparation.prepare(id_, positions.get(id_)) for id_ in hub.partitions)
-    return Corrected(sum(await asyncio.gather(*looks)), hub)
+    looks = (preparation.look(id_, positions.get(id_)) for id_ in hub.partitions)
+    changes = [change for change in await asyncio.gather(*looks) if change]
+    if changes and await _look_up_hub(client) != hub:
+        # Positions in the new hub, recorded as in the old one, would be corrected once more later,
+        # when its events have been read.
+        raise TransientError(f"hub {client.eventhub_name} was replaced while it was looked up")
+    return Corrected(sum(await asyncio.gather(*map(preparation.write, changes))), hub)
 
 
 async def _stored(blobs: BlobStore, settings: ServiceSettings, hub: str) -> dict[str, BlobItem]:
@@ -210,6 +215,17 @@ async def _stored(blobs: BlobStore, settings: ServiceSettings, hub: str) -> dict
     prefix = checkpoint_blob(settings, hub, "")
     there = blobs.items(settings.checkpoints_container(hub), prefix)
     return {item.name.removeprefix(prefix): item async for item in there}
+
+
+class _Change(NamedTuple):
+    """What is to be recorded of a partition's position."""
+
+    partition_id: str
+    metadata: dict[str, str]
+    found: BlobItem | None
+    """What there is now."""
+    moves: bool
+    """Whether the position itself changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,47 +238,45 @@ class _Preparation:
     made: str
     only_impossible: bool
 
-    async def prepare(self, partition_id: str, found: BlobItem | None) -> bool:
-        """Write a partition's position unless ``found`` is right; return whether it was written."""
+    async def look(self, partition_id: str, found: BlobItem | None) -> _Change | None:
+        """Return how the position ``found`` of a partition has to change; None if it is right."""
         partition = look_up(await self.client.get_partition_properties(partition_id))
         reached = position_in(found.metadata) if found else None
         foreign = self._is_foreign(found)
         possible = not foreign and (reached is None or reached <= partition.last)
         if self.only_impossible and possible:
-            return False
+            return None
+        made = {HUB_MADE: self.made} if self.made else {}
         position = right_position(partition, None if foreign else reached)
-        if position is None:
-            await self._note_hub(found)
-            return False
-        if found is not None:
-            log.warning(
-                "position corrected",
-                hub=self.client.eventhub_name,
-                partition=partition_id,
-                seq=reached,
-                last=partition.last,
-            )
-        return await self._write(partition_id, position, found)
+        if position is not None:
+            return _Change(partition_id, {**position.metadata, **made}, found, moves=True)
+        if found is not None and made and not found.metadata.get(HUB_MADE):
+            # From a release that did not record the hub, as consumers now do, too.
+            return _Change(partition_id, {**found.metadata, **made}, found, moves=False)
+        return None
 
     def _is_foreign(self, found: BlobItem | None) -> bool:
         """Return whether a position belongs to another hub."""
         before = found.metadata.get(HUB_MADE, "") if found else ""
         return bool(self.made and before) and before != self.made
 
-    async def _note_hub(self, found: BlobItem | None) -> None:
-        """Record the hub of a position from a release that did not, as consumers now do, too."""
-        if found is not None and self.made and not found.metadata.get(HUB_MADE):
-            metadata = {**found.metadata, HUB_MADE: self.made}
-            await self.blobs.annotate(self._container, found.name, metadata, etag=found.etag)
-
-    async def _write(self, partition_id: str, position: Position, found: BlobItem | None) -> bool:
-        metadata = {**position.metadata, **({HUB_MADE: self.made} if self.made else {})}
+    async def write(self, change: _Change) -> bool:
+        """Make a change, unless the position has changed meanwhile; return whether it moved."""
+        id_, metadata, found, moves = change
         if found is None:
-            name = checkpoint_blob(self.settings, self.client.eventhub_name, partition_id)
+            name = checkpoint_blob(self.settings, self.client.eventhub_name, id_)
             etag = await self.blobs.create(self._container, name, b"", metadata=metadata)
         else:
             etag = await self.blobs.annotate(self._container, found.name, metadata, etag=found.etag)
-        return etag is not None
+        if found is not None and moves and etag is not None:
+            log.warning(
+                "position corrected",
+                hub=self.client.eventhub_name,
+                partition=id_,
+                before=found.metadata.get("sequencenumber"),
+                after=metadata["sequencenumber"],
+            )
+        return moves and etag is not None
 
     @property
     def _container(self) -> str:

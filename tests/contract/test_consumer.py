@@ -13,6 +13,7 @@ from contract.conftest import broker
 from hub_reader import DEADLINE_S, HUB, Reader, reader_of, send
 from ports import unused_port
 
+from shared.contracts.errors import TransientError
 from shared.hubs.positions import HUB_MADE, Corrected, ForwardCheckpointStore
 from shared.service.checkpoints import HubPositions, checkpoint_blob, prepare
 from shared.service.clients import AzureClients
@@ -240,6 +241,59 @@ async def test_a_consumer_that_began_behind_an_old_hubs_position_begins_anew(
         for delivery in reader.taken:
             delivery.done()
         await reader.checkpoint_is(lambda c: c["0"] == 9)
+
+
+async def test_no_position_is_corrected_by_a_look_during_which_the_hub_is_replaced(
+    storage_connection: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = EventHubConsumerClient.get_partition_properties
+    port, asked, replaced = unused_port(), asyncio.Event(), asyncio.Event()
+
+    async def late(client: EventHubConsumerClient, partition_id: str) -> dict[str, Any]:
+        asked.set()
+        await replaced.wait()
+        return await look_up(client, partition_id)
+
+    async with (
+        BlobServiceClient.from_connection_string(storage_connection) as account,
+        contextlib.AsyncExitStack() as new,
+        contextlib.AsyncExitStack() as old,
+    ):
+        connection = await old.enter_async_context(broker(tmp_path_factory.mktemp("old"), port))
+        reader = await reader_of(storage_connection, connection, account)
+        await send(reader, "0", *range(3))
+        async with reader.reading():
+            for delivery in await reader.until(3):
+                delivery.done()
+            await reader.checkpoint_is(lambda c: c.get("0") == 2)
+        container = reader.settings.checkpoints_container(HUB)
+        name, blobs = checkpoint_blob(reader.settings, HUB, "0"), BlobStore(account)
+        positions = HubPositions(blobs, reader.settings, HUB)
+        before = await blobs.facts(container, name)
+        assert before
+        async with (
+            AzureClients(reader.settings) as clients,
+            await clients.consumer(HUB) as client,
+        ):
+            # Given a look that has learnt which hub it is, and is held up
+            monkeypatch.setattr(EventHubConsumerClient, "get_partition_properties", late)
+            look = asyncio.create_task(positions.correct(client))
+            await asked.wait()
+            # When the hub is replaced
+            await old.aclose()
+            await new.enter_async_context(broker(tmp_path_factory.mktemp("new"), port))
+            replaced.set()
+            # Then nothing of the new hub is written down as of the old one
+            with pytest.raises(TransientError):
+                await look
+            assert await blobs.facts(container, name) == before
+            assert (await positions.correct(client)).positions
+            after = await blobs.facts(container, name)
+    assert after
+    assert after.metadata[HUB_MADE] > before.metadata[HUB_MADE]
+    assert after.metadata["sequencenumber"] == "-1"
 
 
 async def test_work_of_the_old_hub_that_finishes_late_does_not_move_the_new_hubs_position(
