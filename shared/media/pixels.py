@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 import av
 import av.filter
@@ -29,6 +30,9 @@ _TO_RGB = Interpolation.BILINEAR | Interpolation.ACCURATE_RND
 # The other way, 'bitexact' suffices: it rounds to the nearest level as well, with the same bytes as
 # accurate rounding, in two thirds of the time.
 _FROM_RGB = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INP | Interpolation.BITEXACT
+
+BLACK: Final = 24
+"""The highest luma that counts as black, which is nominally 16: encoders leave some noise."""
 
 # FFmpeg stores planar RGB as G, B, R.
 _PLANE_OF_CHANNEL = (2, 0, 1)

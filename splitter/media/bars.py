@@ -16,10 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.contracts.manifest import NO_BARS, Bars
-from shared.media.pixels import luma
-
-_BLACK: Final = 24
-"""The highest luma that counts as black, which is nominally 16: encoders leave some noise."""
+from shared.media.pixels import BLACK, luma
 
 _THINNEST: Final = 0.02
 """A bar thinner than this share of the side does not count."""
@@ -41,8 +38,8 @@ def may_have_bars(frame: av.VideoFrame) -> bool:
     """Return, by a quick look, whether two opposite edges of a ``yuv420p`` picture are black."""
     light = luma(frame)
     return bool(
-        (light[:2].max() <= _BLACK and light[-2:].max() <= _BLACK)
-        or (light[:, :2].max() <= _BLACK and light[:, -2:].max() <= _BLACK)
+        (light[:2].max() <= BLACK and light[-2:].max() <= BLACK)
+        or (light[:, :2].max() <= BLACK and light[:, -2:].max() <= BLACK)
     )
 
 
@@ -56,7 +53,7 @@ class Lit:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Self:
         """Measure a ``yuv420p`` picture."""
-        lit = luma(frame) > _BLACK
+        lit = luma(frame) > BLACK
         return cls(lit.mean(axis=1), lit.mean(axis=0))
 
     @property
@@ -99,7 +96,7 @@ def still_black(frame: av.VideoFrame, bars: Bars) -> Bars:
 
 
 def _is_filled(part: NDArray[np.uint8]) -> bool:
-    if not part.size or part.max() <= _BLACK:
+    if not part.size or part.max() <= BLACK:
         return False
     # (Counting takes a quarter of the time of a mean, which converts to floats.)
-    return bool(np.count_nonzero(part > _BLACK) > _FILLED * part.size)
+    return bool(np.count_nonzero(part > BLACK) > _FILLED * part.size)

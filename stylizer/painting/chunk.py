@@ -21,6 +21,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_schedule import Look
 from shared.media.chunks import ChunkWriter, Decoder, read_chunk
 from shared.media.encodings import Encoding
+from stylizer.painting.fading import brightness, fade
 from stylizer.painting.frames import Canvas, Frames
 from stylizer.painting.framing import Framing
 from stylizer.painting.layouts import MULTIPLE, RGB, Corner, Layout
@@ -49,13 +50,14 @@ class _Batching(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """A batch of pictures of one look: when each is shown, the originals if they are needed, where
-    they are, and their padded pixels.
+    """A batch of pictures of one look: when each is shown, the originals if they are needed, how
+    bright their paintings are in per cent, where they are, and their padded pixels.
     """
 
     look: Look
     pts: list[list[int]]
     originals: list[av.VideoFrame | None]
+    brightness: list[int]
     framing: Framing
     corners: list[Corner]
     canvas: Canvas
@@ -144,9 +146,12 @@ def _painted(
 
 def _finished(batch: _Batch, batching: _Batching) -> Iterator[av.VideoFrame]:
     framing, style = batch.framing, batching.style
-    frames = zip(batch.pts, batch.originals, batch.planes, batch.corners, strict=True)
-    for pts, original, picture, corner in frames:
-        frame = framing.to_frame_size(batching.layout.take(picture, *framing.working, corner))
+    results = zip(
+        batch.pts, batch.originals, batch.brightness, batch.planes, batch.corners, strict=True
+    )
+    for pts, original, percent, pixels, corner in results:
+        frame = framing.to_frame_size(batching.layout.take(pixels, *framing.working, corner))
+        fade(frame, percent)
         if original is not None:
             if keeps_source(style):
                 mix_in(framing.cut(original), frame, style)
@@ -173,6 +178,7 @@ def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_
             look=group[0].look,
             pts=[picture.pts for picture in group],
             originals=[picture.frame if keep else None for picture in group],
+            brightness=[brightness(picture.frame) for picture in group],
             framing=framing,
             corners=corners,
             canvas=np.array(places, np.int32),

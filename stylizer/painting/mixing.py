@@ -35,13 +35,14 @@ def mix_in(source: av.VideoFrame, painted: av.VideoFrame, request: StyleRequest)
     mixed = [luma] if request.preserve_color else [luma, *chroma]
     if request.strength_percent != WHOLE:
         for original, plane in mixed:
-            _mix(original, plane, request.strength_percent)
+            mix(original, plane, request.strength_percent)
     if request.preserve_color:
         for original, plane in chroma:
             plane[...] = original
 
 
-def _mix(original: NDArray[np.uint8], plane: NDArray[np.uint8], percent: int) -> None:
+def mix(original: NDArray[np.uint8], plane: NDArray[np.uint8], percent: int) -> None:
+    """Replace a plane by its mean with another one, of which it is ``percent`` per cent itself."""
     rows = max(1, _BLOCK_PIXELS // plane.shape[1])
     for top in range(0, plane.shape[0], rows):
         block = slice(top, top + rows)
