@@ -250,7 +250,9 @@ class Pipeline:
             result = await self._blobs.facts(self._containers.results, status.result)
             if result is not None and _is_of(job, result):
                 await self._blobs.delete(self._containers.results, status.result, etag=result.etag)
-        await self._blobs.delete_all(self._containers.jobs, f"{job}/")
+        # Again until there is nothing: a studio may store a picture beside the record meanwhile.
+        while await self._blobs.delete_all(self._containers.jobs, f"{job}/"):
+            pass
 
     async def _is_upload_of(self, status: Status, upload: BlobFacts) -> bool:
         """Tell whether a job was made from what an upload holds now."""

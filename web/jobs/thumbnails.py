@@ -10,6 +10,7 @@ from typing import Final
 import av
 import av.error
 
+from shared.contracts.layout import status_blob
 from shared.contracts.status import Status
 from shared.media.jpeg import to_jpeg
 from shared.storage.blobs import BlobStore
@@ -58,6 +59,10 @@ class Thumbnails:
         if not made:
             raise _NothingYet
         await self._blobs.create(self._jobs, name, made, content_type="image/jpeg")
+        if await self._blobs.facts(self._jobs, status_blob(status.job_id)) is None:
+            # The job was deleted meanwhile. `Pipeline.delete` removes what was stored before that.
+            await self._blobs.delete(self._jobs, name)
+            raise _NothingYet
         return made
 
     async def _painted(self, status: Status) -> bytes | None:

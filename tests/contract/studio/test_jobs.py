@@ -192,3 +192,40 @@ async def test_a_thumbnail_is_made_once_and_outlives_the_segments(studio):
         await studio.blobs.delete_all(studio.names["segments"], job)
         assert await body(session, f"/api/jobs/{job}/thumbnail.jpg") == first
     assert first.startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("until", ["it was deleted", "all that it has was listed"])
+async def test_a_thumbnail_that_is_made_while_its_job_is_deleted_does_not_stay(
+    studio, monkeypatch, until
+):
+    job = (await studio.job(state="done")).job_id
+    await studio.segment(job, 0)
+    jobs, create, delete_each = studio.names["jobs"], BlobStore.create, BlobStore.delete_each
+    made, listed = asyncio.Event(), asyncio.Event()
+    stored = asyncio.Event()
+
+    async def hold(store, container, name, *args, **more):
+        if container == jobs:
+            made.set()
+            await listed.wait()
+        etag = await create(store, container, name, *args, **more)
+        stored.set()
+        return etag
+
+    async def delete_later(store, container, names):
+        if container == jobs and until == "all that it has was listed":
+            listed.set()
+            await stored.wait()
+        await delete_each(store, container, names)
+
+    async with studio.session() as session:
+        await body(session, "/api/jobs")  # the studio knows the job
+        monkeypatch.setattr(BlobStore, "create", hold)
+        monkeypatch.setattr(BlobStore, "delete_each", delete_later)
+        picture = asyncio.create_task(session.get(f"/api/jobs/{job}/thumbnail.jpg"))
+        await made.wait()
+        async with session.delete(f"/api/jobs/{job}") as answer:
+            assert answer.status == 204
+        listed.set()
+        (await picture).release()
+    assert [name async for name in studio.blobs.names(jobs)] == []
