@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+import time
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -22,11 +24,13 @@ from shared.service.settings import listed
 from web.access.entra import CALLBACK, SIGNED_OUT, Entra
 from web.access.limits import Limits
 from web.access.seals import Seals
+from web.access.sessions import Session, Sessions
 from web.access.users import EVERYBODY, User
 from web.problems import Problem
 from web.settings import WebSettings
 
 USER: Final = web.RequestKey("user", User)
+SESSION: Final = web.RequestKey("session", Session)
 SIGN_IN: Final = "/sign-in"
 SIGN_OUT: Final = "/sign-out"
 SIGN_OUT_OF_ENTRA: Final = "/sign-out/entra"
@@ -36,8 +40,11 @@ _PAGES: Final = Path(__file__).parents[1] / "static"
 _SIGNED_OUT_PAGE: Final = _PAGES / "signed-out.html"
 _LOCKED_PAGE: Final = _PAGES / "locked.html"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_DAY_S: Final = 24 * 3600
+_MONTH_S: Final = 30 * 24 * 3600
 _SESSION_S: Final = 12 * 3600
+_UNKNOWN_S: Final = 3600
+"""How long a stream may go on where a proxy alone knows when a session ends."""
+
 _FLOW_S: Final = 600
 
 _NOT_SIGNED_IN: Final = "you are not signed in: reload the page to sign in"
@@ -53,6 +60,8 @@ class Guard:
     def __init__(self, settings: WebSettings, seals: Seals) -> None:
         self._settings = settings
         self._seals = seals
+        lifetime_s = _MONTH_S if settings.web_sign_in == "token" else _SESSION_S
+        self._sessions = Sessions(seals, lifetime_s)
         self._entra = Entra(settings) if settings.web_sign_in == "entra" else None
         self._operators = frozenset(listed(settings.web_operators))
         self._limits = Limits()
@@ -86,16 +95,20 @@ class Guard:
         if tokens and request.path == "/" and "token" in request.query:
             return self._enter(request.query["token"])
         by_token = self._has_token(request)
-        user = EVERYBODY if by_token else self._user(request)
-        if user is None:
+        session = Session(EVERYBODY, math.inf) if by_token else self._session(request)
+        if session is None:
             return self._unknown(request)
         if request.method not in _SAFE and not by_token and not self._is_own_page(request):
             raise Problem(
                 HTTPStatus.FORBIDDEN, "the request does not come from the studio's own page"
             )
-        self._limits.spend(user.id or request.remote or "")
-        request[USER] = user
+        self._limits.spend(session.user.id or request.remote or "")
+        request[SESSION], request[USER] = session, session.user
         return await handler(request)
+
+    def is_over(self, request: web.Request) -> bool:
+        """Return whether the session with which an open request was sent has ended since."""
+        return self._sessions.is_over(request[SESSION])
 
     def _enter(self, token: str) -> web.StreamResponse:
         """Exchange the token in an address for a cookie, because addresses stay in histories."""
@@ -105,14 +118,15 @@ class Guard:
         self._remember(answer, EVERYBODY)
         return answer
 
-    def _user(self, request: web.Request) -> User | None:
+    def _session(self, request: web.Request) -> Session | None:
         if self._settings.web_sign_in == "proxy":
             name = request.headers.get(self._settings.web_proxy_header, "")
             known = name.isascii() and name.isprintable() and name.strip()
-            return User(name, name, name in self._operators) if known else None
-        sealed = request.cookies.get(f"{self._prefix}session", "")
-        session = self._seals.open("session", sealed, self._session_s)
-        return User(**session) if session else None
+            if not known:
+                return None
+            user = User(name, name, name in self._operators)
+            return Session(user, time.time() + _UNKNOWN_S)
+        return self._sessions.find(request.cookies.get(f"{self._prefix}session", ""))
 
     def _unknown(self, request: web.Request) -> web.StreamResponse:
         if self._entra is not None and request.path == "/":
@@ -147,7 +161,8 @@ class Guard:
         self._remember(answer, user)
         return answer
 
-    async def _leave(self, _request: web.Request) -> web.Response:
+    async def _leave(self, request: web.Request) -> web.Response:
+        self._sessions.sign_out(request[SESSION])
         # Not to Entra, which would sign the user in again.
         answer = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": SIGNED_OUT})
         answer.del_cookie(
@@ -164,13 +179,8 @@ class Guard:
         return web.FileResponse(_SIGNED_OUT_PAGE)
 
     def _remember(self, answer: web.Response, user: User) -> None:
-        session: dict[str, Any] = {"id": user.id, "name": user.name, "operator": user.operator}
-        sealed = self._seals.seal("session", session)
-        self._set(answer, "session", sealed, self._session_s)
-
-    @property
-    def _session_s(self) -> int:
-        return 30 * _DAY_S if self._settings.web_sign_in == "token" else _SESSION_S
+        sessions = self._sessions
+        self._set(answer, "session", sessions.begin(user), sessions.lifetime_s)
 
     def _set(self, answer: web.Response, name: str, value: str, age_s: int) -> None:
         answer.set_cookie(

@@ -32,3 +32,7 @@ class Seals:
         except (InvalidToken, ValueError):
             return None
         return value if sealed_for == purpose else None
+
+    def sealed_at(self, text: str) -> float:
+        """Return when a text that `open` accepts was sealed, in seconds since the epoch."""
+        return float(self._fernet.extract_timestamp(text.encode()))

@@ -101,7 +101,7 @@ async def _send_changes(
     follower = _Follower(studio.board, request[USER], only)
     clock = asyncio.get_running_loop()
     quiet_since = clock.time()
-    while not (studio.closing.is_set() or follower.done):
+    while not (studio.closing.is_set() or follower.done or studio.guard.is_over(request)):
         events = await follower.news()
         if not events and clock.time() - quiet_since >= _SIGN_OF_LIFE_S:
             events = [b": \n\n"]

@@ -15,8 +15,10 @@ export function follow(path, on, wait = SOONEST_MS) {
     return;
   }
   const events = new EventSource(path);
+  const here = new AbortController();
   const stay = when(() => document.hidden, () => {
     events.close();
+    here.abort();
     follow(path, on);
   });
   let next = Math.min(2 * wait, LATEST_MS);
@@ -25,14 +27,18 @@ export function follow(path, on, wait = SOONEST_MS) {
     on.open();
   });
   for (const kind of KINDS) events.addEventListener(kind, (event) => on[kind](JSON.parse(event.data)));
-  events.addEventListener("error", async () => {
+  const lose = async () => {
     // Browsers try again as often as they like, and give up when the answer is no stream, as a proxy's is
     // while the studio restarts: the page does it in one way, and not all pages at the same moment.
     events.close();
+    here.abort();
     stay();
     on.lost(await whyNot());
     setTimeout(() => follow(path, on, next), wait * (0.75 + Math.random() / 2));
-  });
+  };
+  events.addEventListener("error", lose);
+  // By another page of this browser: its studio may not be the instance that sends these events.
+  addEventListener("signed-out", lose, { signal: here.signal });
 }
 
 // Calls `act` once, when the page has become what `is` asks for; what is returned prevents that.

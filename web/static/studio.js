@@ -256,6 +256,9 @@ if (session.sign_out) {
   $("sign-out").hidden = false;
   $("user").textContent = session.user;
 }
+const elsewhere = new BroadcastChannel("session");
+$("sign-out").addEventListener("submit", () => elsewhere.postMessage("over"));
+elsewhere.addEventListener("message", () => dispatchEvent(new Event("signed-out")));
 jobs.follow();
 describe();
 const picture = await example;

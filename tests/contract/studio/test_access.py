@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 
 import aiohttp
 import pytest
@@ -146,6 +147,21 @@ async def test_nobody_hears_that_a_job_of_another_was_deleted(storage_connection
         heard += await events.content.readuntil(b"event: gone")
         heard += await events.content.readuntil(own.job_id.encode())
     assert theirs.job_id.encode() not in heard
+
+
+async def test_behind_a_proxy_a_stream_ends_after_an_hour_so_that_the_proxy_decides_again(
+    storage_connection, monkeypatch
+):
+    async with (
+        opened(storage_connection, web_sign_in="proxy", web_token=None) as studio,
+        studio.session(**{"X-Forwarded-User": "ann"}) as ann,
+        ann.get("/api/events") as events,
+    ):
+        await events.content.readuntil(b"event: ready")
+        later = time.time() + 3600
+        monkeypatch.setattr(time, "time", lambda: later)
+        async with asyncio.timeout(30):
+            await events.content.read()
 
 
 async def until_gone(session: aiohttp.ClientSession, job: str) -> None:

@@ -5,6 +5,7 @@ It stands at Entra's addresses and knows nothing of the studio but its registrat
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode, urlsplit
@@ -17,6 +18,10 @@ from ports import unused_port
 from studio_bench import TOKEN, Opened, opened, problem
 from studio_page import PATIENCE_MS
 from yarl import URL
+
+from web.access.users import User
+
+ANN = User("ann", "Ann", operator=False)
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
@@ -157,6 +162,40 @@ async def refused(session, address: str, status: int) -> str:
         assert answer.status == status
         assert not any("session" in name for name in answer.cookies)
         return await problem(answer)
+
+
+@pytest.mark.parametrize("end", ["signs out", "was signed in for too long"])
+async def test_a_stream_ends_with_the_session_that_it_was_opened_with(
+    studio, provider, monkeypatch, end
+):
+    async with provider.session() as session, provider.session() as other:
+        for each in (session, other):
+            back = await come_back(each, f"{studio.url}/sign-in", "ann")
+            async with each.get(back, allow_redirects=False) as answer:
+                assert answer.headers["Location"] == "/"
+        kept = session.cookie_jar.filter_cookies(URL(studio.url))
+        events, others = [await each.get(f"{studio.url}/api/events") for each in (session, other)]
+        for stream in (events, others):
+            await stream.content.readuntil(b"event: ready")
+        if end == "signs out":
+            own = {"Sec-Fetch-Site": "same-origin"}
+            await (await session.post(f"{studio.url}/sign-out", headers=own)).read()
+        else:
+            later = time.time() + 12 * 3600
+            monkeypatch.setattr(time, "time", lambda: later)
+        async with asyncio.timeout(30):
+            await events.content.read()
+            if end == "signs out":
+                await studio.job(video_name=f"{ANN.folder}/1/a.mp4")
+                await others.content.readuntil(b"event: job")
+            else:
+                await others.content.read()
+        # Nor does it help to have kept the cookie.
+        session.cookie_jar.update_cookies(kept, URL(studio.url))
+        async with session.get(f"{studio.url}/api/jobs") as answer:
+            assert answer.status == 401
+        for stream in (events, others):
+            stream.close()
 
 
 async def test_an_unavailable_provider_is_waited_for(studio, provider, monkeypatch):
