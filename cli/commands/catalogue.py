@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from argparse import Namespace
 
 from cli.commands.common import refuse_needless
 from local.defaults import gallery
 from shared.contracts.errors import ConfigurationError
+from shared.styles.gallery import Gallery
+from shared.telemetry.escapes import escaped
 
 
 async def styles(arguments: Namespace) -> int:
@@ -26,9 +29,13 @@ async def styles(arguments: Namespace) -> int:
         "--engine": arguments.engine,
     }
     refuse_needless(of_sheets, "needs --sheet")
+    found = gallery()
+    # On stderr, because they are not among the styles that programs read.
+    for why in found.unlisted.values():
+        print(f"stylestream: STYLES_DIR: {escaped(why)}", file=sys.stderr)
     if arguments.check:
-        return await asyncio.to_thread(_check)
-    for style in gallery().styles.values():
+        return await asyncio.to_thread(_check, found)
+    for style in found.styles.values():
         card = style.card
         if arguments.json:
             print(json.dumps({"name": style.name, **card.model_dump()}, ensure_ascii=False))
@@ -38,15 +45,15 @@ async def styles(arguments: Namespace) -> int:
     return 0
 
 
-def _check() -> int:
+def _check(found: Gallery) -> int:
     from stylizer.painting.checks import find_faults
 
     problems: list[str] = []
-    for style in gallery().styles.values():
-        found = list(find_faults(style))
-        if not found:
+    for style in found.styles.values():
+        faults = list(find_faults(style))
+        if not faults:
             print(f"{style.name:<16} in order: {', '.join(style.precisions)}")
-        problems += found
+        problems += faults
     if problems:
         raise ConfigurationError(problems)
     return 0

@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+import structlog
 from pydantic import ValidationError
 
 from shared.contracts.errors import ConfigurationError, StyleError
 from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value
+
+log = structlog.get_logger()
 
 STYLE_CHANGED: Final = "STYLE_CHANGED"
 
@@ -63,6 +66,11 @@ class Style:
         """The precisions in which the network is available."""
         return ("fp32", *self.card.variants)
 
+    def file(self, precision: Precision) -> Path:
+        """Return where the network is, or would be, in a precision."""
+        whole = precision == "fp32"
+        return self.path if whole else self.path.with_suffix(f".{precision}.onnx")
+
     def network(self, precision: Precision = "fp32") -> bytes:
         """Read the ONNX file.
 
@@ -77,13 +85,14 @@ class Style:
                 f"style {self.name!r} has no {precision} network; it has: "
                 f"{', '.join(self.precisions)}",
             )
-        path = self.path if precision == "fp32" else self.path.with_suffix(f".{precision}.onnx")
+        path = self.file(precision)
         try:
             data = path.read_bytes()
         except OSError as error:
             raise StyleError(
                 "STYLE_UNREADABLE",
-                f"style {self.name!r}: cannot read {path.name}: {error.strerror}",
+                f"style {self.name!r}: cannot read {path.name}: {error.strerror}, although "
+                f"{self.name}.json names it: put it beside that card, or correct the card",
             ) from error
         if hashlib.sha256(data).hexdigest() != promised:
             raise StyleError(
@@ -96,6 +105,8 @@ class Style:
 class Gallery:
     """All styles by name; a name in ``extra`` replaces a bundled one.
 
+    A network in ``extra`` that no card names is not a style; `unlisted` says what it lacks.
+
     Raises:
         ConfigurationError: naming every style in the folder that cannot be used.
     """
@@ -103,12 +114,16 @@ class Gallery:
     def __init__(self, extra: Path | None = None) -> None:
         self._extra = extra
         self._styles: dict[str, Style] = {}
+        self.unlisted: dict[str, str] = {}
+        """By file name without endings: a sentence for each network in ``extra`` without a card."""
         problems: list[str] = []
         for folder in (_BUNDLED, extra):
             if folder is not None:
                 self._add_folder(folder, problems)
         if problems:
             raise ConfigurationError(problems)
+        if extra is not None:
+            self._note_unlisted(extra)
 
     @property
     def styles(self) -> Mapping[str, Style]:
@@ -125,10 +140,9 @@ class Gallery:
             StyleError: there is none; the sentence names those that exist.
         """
         if name not in self._styles:
-            raise StyleError(
-                "UNKNOWN_STYLE",
-                f"there is no style {name!r}; there are: {', '.join(sorted(self._styles))}",
-            )
+            known = f"there is no style {name!r}; there are: {', '.join(sorted(self._styles))}"
+            why = self.unlisted.get(name)
+            raise StyleError("UNKNOWN_STYLE", f"{known}; {why}" if why else known)
         return self._styles[name]
 
     def find_all(self, blend: str) -> tuple[tuple[Style, int], ...]:
@@ -201,6 +215,18 @@ class Gallery:
                 continue
             self._styles[name] = style
 
+    def _note_unlisted(self, folder: Path) -> None:
+        used = {
+            style.file(precision)
+            for style in self._styles.values()
+            for precision in style.precisions
+        }
+        # The whole network before its variants: what it lacks, they lack.
+        for path in sorted(folder.iterdir(), key=lambda path: (len(path.name), path.name)):
+            if path.suffix.lower() == ".onnx" and path not in used:
+                name = path.stem.removesuffix(".fp16")
+                self.unlisted.setdefault(name, _what_it_lacks(path, folder / f"{name}.json"))
+
 
 def open_gallery(folder: str | None, default_style: str) -> Gallery:
     """Open a service's gallery, with the styles of ``folder`` if given.
@@ -213,7 +239,18 @@ def open_gallery(folder: str | None, default_style: str) -> Gallery:
         gallery.find_all(default_style)
     except StyleError as error:
         raise ConfigurationError([f"DEFAULT_STYLE: {error.message}"]) from error
+    for why in gallery.unlisted.values():
+        log.warning("network not listed", why=why)
     return gallery
+
+
+def _what_it_lacks(network: Path, card: Path) -> str:
+    if card.exists():
+        return f"{network.name} is not used: name it under 'variants' in {card.name}"
+    return (
+        f"{network.name} has no card, and is not a style until it has one: put {card.name} beside "
+        "it, with title, painter, licence and sha256"
+    )
 
 
 def _first_fault(error: OSError | ValidationError) -> str:

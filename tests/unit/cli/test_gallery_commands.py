@@ -102,6 +102,19 @@ def test_checking_names_every_fault_and_the_styles_that_are_in_order(tmp_path: P
     assert "'two-pictures': its network must have one output" in told[1]
 
 
+@pytest.mark.parametrize("option", [(), ("--json",), ("--check",)])
+def test_a_network_without_a_card_is_named_beside_the_list_of_styles(
+    tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    hang(tmp_path, "whole", network(0.5))
+    (tmp_path / "bare.onnx").write_bytes(network(0.5))
+    ran = run("styles", *option, styles=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "bare" not in ran.stdout
+    (told,) = ran.stderr.strip().splitlines()
+    assert told.startswith("stylestream: STYLES_DIR: bare.onnx has no card")
+
+
 def test_programs_get_a_style_an_object_with_all_that_its_card_says(tmp_path: Path) -> None:
     hang(tmp_path, "whole", network(0.5, "oak"), trunk="oak", title="Whole")
     listed = [

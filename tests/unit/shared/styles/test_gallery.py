@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from styles import hang, sha256
 
 from shared.contracts.errors import ConfigurationError, StyleError
@@ -52,6 +53,26 @@ def test_files_that_are_not_what_their_cards_say_are_all_named_when_the_gallery_
     assert "changed-fp16.fp16.onnx does not match the digest in its card" in changed_fp16
     assert "gone-fp16.fp16.onnx: No such file" in gone_fp16
     assert "gone.onnx: No such file" in gone
+    assert "although gone.json names it: put it beside that card" in gone
+
+
+def test_networks_that_no_card_names_are_said_not_to_be_styles(tmp_path: Path) -> None:
+    hang(tmp_path, "whole", b"network")
+    for name in ("bare", "bare.fp16", "half.fp16", "whole.fp16", "udnie"):
+        (tmp_path / f"{name}.onnx").write_bytes(b"network")
+    gallery = Gallery(tmp_path)
+    assert list(gallery.unlisted) == ["bare", "udnie", "half", "whole"]
+    bare = gallery.unlisted["bare"]
+    assert bare.startswith("bare.onnx has no card, and is not a style until it has one")
+    assert "put bare.json beside it" in bare
+    assert "half.fp16.onnx has no card" in gallery.unlisted["half"]
+    assert "name it under 'variants' in whole.json" in gallery.unlisted["whole"]
+    with pytest.raises(StyleError, match=r"no style 'bare'.*put bare\.json beside it"):
+        gallery.find("bare")
+    assert gallery.find("udnie").path.parent != tmp_path
+    with capture_logs() as told:
+        open_gallery(str(tmp_path), "starry-night")
+    assert [line["why"] for line in told] == list(gallery.unlisted.values())
 
 
 def test_a_network_that_is_changed_while_the_gallery_is_open_is_refused(tmp_path: Path) -> None:
