@@ -56,6 +56,8 @@ class Session(Value):
 class Live(Value, use_attribute_docstrings=True):
     """How much of a job can be watched while it is being painted."""
 
+    begins_s: Seconds = 0
+    """When the first frame is shown: above 0 where the sound begins first."""
     playable_s: Seconds = 0
     """Painted without a gap from the beginning."""
     ahead: tuple[tuple[Seconds, Seconds], ...] = ()

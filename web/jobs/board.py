@@ -257,6 +257,7 @@ class Board:
         entry.playable.see(time.monotonic(), playable)
         live = entry.job.live.model_copy(
             update={
+                "begins_s": float(index.begins_s),
                 "playable_s": playable,
                 "ahead": tuple((float(a), float(b)) for a, b in index.painted_ahead()),
                 "speed": entry.playable.per_s,

@@ -33,12 +33,17 @@ class Index:
         return self.ahead.get(number)
 
     @property
+    def begins_s(self) -> Fraction:
+        """When the first frame is shown, in seconds; 0 while that is unknown."""
+        return self.playable[0].start_s if self.playable else Fraction(0)
+
+    @property
     def playable_s(self) -> Fraction:
-        """How many seconds can be played from the beginning."""
+        """How many seconds can be played from the first frame on."""
         if not self.playable:
             return Fraction(0)
         last = self.playable[-1]
-        return last.start_s + last.duration_s - self.playable[0].start_s
+        return last.start_s + last.duration_s - self.begins_s
 
     def painted_ahead(self) -> list[tuple[Fraction, Fraction]]:
         """Return the times covered by segments beyond the first gap, in seconds, merged."""

@@ -10,12 +10,13 @@ export class Pace {
   #total;
   #slowest;
   #speed = null;
+  #begins = 0;
   #playable = 0;
   #over = false;
   #forced = false;
   #started = false;
 
-  // `total` returns the video's length in seconds as far as it is known. The video is played at
+  // `total` returns when the video ends, in seconds, as far as it is known. The video is played at
   // `slowest` times its speed at least; 1 leaves its speed alone.
   constructor(video, total, slowest = SLOWEST) {
     this.#video = video;
@@ -26,6 +27,7 @@ export class Pace {
   // Something is known to be new about the job.
   update(job) {
     this.#speed = job.live.speed;
+    this.#begins = job.live.begins_s;
     this.#playable = job.live.playable_s;
     this.#over = job.ended;
   }
@@ -54,6 +56,6 @@ export class Pace {
     if (speed >= this.#slowest) return 0;
     const total = this.#total();
     if (!total) return Infinity;
-    return Math.max(0, (total * (1 - speed) - this.#playable) / speed);
+    return Math.max(0, ((total - this.#begins) * (1 - speed) - this.#playable) / speed);
   }
 }

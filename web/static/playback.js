@@ -19,6 +19,11 @@ export class Playback extends EventTarget {
     return this.#stop.signal;
   }
 
+  // By how many seconds the player's clock is behind the video's.
+  get late() {
+    return 0;
+  }
+
   get wait() {
     return this.pace.wait;
   }

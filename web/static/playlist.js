@@ -23,6 +23,11 @@ export class PlaylistPlayer extends Playback {
     this.guard(this.#run());
   }
 
+  // Players of playlists count from the first picture, also where it begins late.
+  get late() {
+    return this.#job?.live.begins_s ?? 0;
+  }
+
   // Something is known to be new about the job.
   update(job) {
     this.pace.update(job);

@@ -163,7 +163,8 @@ export class Stage {
   // Goes on at the same place.
   #changeToResult() {
     const job = this.#job;
-    const { currentTime: at, paused, ended } = this.#after;
+    const { paused, ended } = this.#after;
+    const at = this.#after.currentTime + this.#live.late;
     this.#live.close();
     this.#live = null;
     this.#after.src = `/api/jobs/${job.id}/result`;
@@ -234,10 +235,11 @@ export class Stage {
     const [before, after] = [this.#before, this.#after];
     if (!this.#hasBefore || before.readyState < 1) return;
     // A part that was cut out of the video begins at 0.
-    const late = before.currentTime - (after.currentTime + this.#job.start);
+    const at = after.currentTime + (this.#live?.late ?? 0) + this.#job.start;
+    const late = before.currentTime - at;
     const jump = after.paused ? GENTLE_S : FAR_S;
     if (Math.abs(late) > jump && !before.seeking) {
-      before.currentTime = after.currentTime + this.#job.start;
+      before.currentTime = at;
       before.playbackRate = after.playbackRate;
     } else {
       const nudge = Math.abs(late) < GENTLE_S ? 0 : -Math.sign(late) * GENTLY;
@@ -287,7 +289,9 @@ export class Stage {
     const job = this.#job;
     if (!job) return;
     const end = Number.isFinite(after.duration) ? after.duration : 0;
-    const total = Math.max(job.ended ? 0 : (this.#total() ?? 0), end, job.live.playable_s) || 1;
+    const late = this.#live?.late ?? 0;
+    const known = Math.max(job.ended ? 0 : (this.#total() ?? 0), job.live.begins_s + job.live.playable_s);
+    const total = Math.max(known - late, end) || 1;
     $("seek").max = total;
     $("seek").value = after.currentTime;
     const [now, whole] = [after.currentTime, total].map((time) => clock(time, total));
@@ -296,17 +300,18 @@ export class Stage {
     const playing = !after.paused && !after.ended;
     $("play").setAttribute("aria-label", playing ? "Pause" : "Play");
     $("play").firstElementChild.firstElementChild.setAttribute("d", playing ? "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z" : "M8 5.5v13l11-6.5z");
-    this.#spans(job, total);
+    this.#spans(job, total, late);
   }
 
-  #spans(job, total) {
-    const done = this.#live ? job.live.playable_s : total;
-    const spans = [[0, done, ""], ...(this.#live ? job.live.ahead.map(([a, b]) => [a, b, "ahead"]) : [])];
+  #spans(job, total, late) {
+    const { begins_s, playable_s, ahead } = job.live;
+    const painted = [[begins_s, begins_s + playable_s, ""], ...ahead.map(([a, b]) => [a, b, "ahead"])];
+    const spans = this.#live ? painted : [[late, late + total, ""]];
     $("spans").replaceChildren(
       ...spans.map(([from, to, kind]) => {
         const span = document.createElement("i");
         span.className = kind;
-        span.style.left = `${(100 * from) / total}%`;
+        span.style.left = `${(100 * (from - late)) / total}%`;
         span.style.width = `${(100 * (to - from)) / total}%`;
         return span;
       }),

@@ -35,6 +35,12 @@ DROP_WHAT_IS_AHEAD = """async () => {
   buffer.remove(video.currentTime + 0.5, Infinity);
   await new Promise((done) => buffer.addEventListener("updateend", done, { once: true }));
 }"""
+PAINTED = """() => {
+  const { style } = document.getElementById("spans").firstElementChild;
+  const [from, length] = [style.left, style.width].map((share) => parseFloat(share) / 100);
+  const seek = document.getElementById("seek");
+  return [[from, from + length], seek.value / seek.max];
+}"""
 KEEP_THE_BUFFER = """() => {
   const { addSourceBuffer } = MediaSource.prototype;
   MediaSource.prototype.addSourceBuffer = function (type) {
@@ -68,6 +74,9 @@ async def test_a_video_whose_picture_begins_late_plays_while_it_is_painted(studi
         await studio.job(job_id=job, video_name="beach.mp4", frames=SEGMENTS * FRAMES)
         await page.click(".thumb")
         await when(page, lambda seen: seen["time"] > late_s + 0.5)
+        (begin, end), at = await page.evaluate(PAINTED)
+        assert begin == pytest.approx(late_s / (late_s + SECONDS), abs=1e-6)
+        assert begin < at <= end
 
 
 async def test_a_damaged_segment_is_not_asked_for_with_every_event_of_its_job(studio, browser):
@@ -126,6 +135,22 @@ async def test_sound_comes_with_the_result_where_the_browser_cannot_play_the_ori
         await when(page, lambda seen: seen["time"] > SECONDS - 0.1)
 
 
+async def test_a_playlist_counts_from_a_picture_that_begins_late_and_its_original_does_not(
+    studio, browser
+):
+    late_s, step = 3, 1001
+    pts = [late_s * 30000 + number * step for number in range(SEGMENTS * FRAMES)]
+    video = Video(size=(64, 48), pts=pts, sounds=[Sound(duration_s=8)]).make()
+    async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
+        job = await begin(page, studio, SEGMENTS, video, late=late_s * 30000)
+        await when(page, lambda seen: abs(seen["apart"] - late_s) < 0.1)
+        (begins, ends), at = await page.evaluate(PAINTED)
+        assert begins == 0
+        assert at < ends <= 1
+        await end(page, studio, job, video)
+        await when(page, lambda seen: seen["time"] > late_s and abs(seen["apart"]) < 0.1)
+
+
 async def test_the_result_goes_on_where_the_painted_part_has_ended(studio, browser):
     async with open_page(browser, f"{studio.url}/?token={TOKEN}") as page:
         job = await begin(page, studio, painted=SEGMENTS // 2)
@@ -168,15 +193,26 @@ async def test_webkit_uploads_previews_plays_by_media_source_and_cancels(studio,
         await when(page, lambda seen: "Cancelled" in seen["state"])
 
 
-async def begin(page: Page | WebKitPage, studio: Opened, painted: int) -> str:
+def film() -> bytes:
+    return Video(frames=SEGMENTS * FRAMES, size=(64, 48), sounds=[Sound(duration_s=5)]).make()
+
+
+async def begin(
+    page: Page | WebKitPage,
+    studio: Opened,
+    painted: int,
+    video: bytes | None = None,
+    *,
+    late: int = 0,
+) -> str:
     """Watch a job of which some segments are painted, with sound; return its id."""
     await page.evaluate(WITHOUT_MEDIA_SOURCE)
-    video = Video(frames=SEGMENTS * FRAMES, size=(64, 48), sounds=[Sound(duration_s=5)]).make()
+    video = video or film()
     await studio.blobs.create(studio.names["uploads"], "beach.mp4", video)
     job = secrets.token_hex(12)
     # They are there when the page hears of the job: it does not wait for what is painted slowly.
     for number in range(painted):
-        await studio.segment(job, number, FRAMES)
+        await studio.segment(job, number, FRAMES, late=late)
     await studio.job(job_id=job, video_name="beach.mp4", frames=SEGMENTS * FRAMES)
     await page.click(".thumb")
     playing = await when(page, lambda seen: seen["time"] > 0.2)
@@ -188,11 +224,12 @@ async def begin(page: Page | WebKitPage, studio: Opened, painted: int) -> str:
     return job
 
 
-async def end(page: Page | WebKitPage, studio: Opened, job: str) -> None:
+async def end(
+    page: Page | WebKitPage, studio: Opened, job: str, video: bytes | None = None
+) -> None:
     """Let the job be done, and see the result take the place of the playlist."""
     assert (await look(page))["source"].endswith("/live.m3u8")
-    video = Video(frames=SEGMENTS * FRAMES, size=(64, 48), sounds=[Sound(duration_s=5)]).make()
-    await studio.blobs.create(studio.names["results"], "beach.painted.mp4", video)
+    await studio.blobs.create(studio.names["results"], "beach.painted.mp4", video or film())
     await studio.job(job_id=job, video_name="beach.mp4", state="done", result="beach.painted.mp4")
     over = await when(page, lambda seen: seen["source"].endswith("/result") and seen["time"] > 0)
     assert (over["error"], over["muted"]) == (None, False)

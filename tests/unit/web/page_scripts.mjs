@@ -5,6 +5,7 @@ import { beforeEach, mock, test } from "node:test";
 
 import { pause } from "./api.js";
 import { follow } from "./events.js";
+import { Pace } from "./pace.js";
 import { Playback } from "./playback.js";
 import { LivePlayer } from "./player.js";
 import { upload } from "./upload.js";
@@ -379,4 +380,12 @@ test("a job that waits for its turn is not said to be read", () => {
   assert.equal(stateOf(job), "Waiting for its turn");
   assert.equal(stateOf({ ...job, waiting: "a splitter" }), "Waiting for a splitter");
   assert.equal(stateOf({ ...job, state: "splitting" }), "Reading the video");
+});
+
+test("of a video whose picture begins late, what comes before is not waited for", () => {
+  const video = new FakeVideo();
+  const pace = new Pace(video, () => 3604);
+  pace.update({ ended: false, live: { speed: 0.25, begins_s: 3600, playable_s: 1 } });
+  pace.follow(3601, false);
+  assert.equal(pace.wait, 8);
 });
