@@ -11,7 +11,8 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import import_module
 from typing import Final, NoReturn
 
@@ -19,11 +20,14 @@ from cli.command_line import build_parser
 from cli.interruption import INTERRUPTED, Interrupted, raise_when_interrupted
 from cli.parser import USAGE_ERROR
 from cli.streams import give_up_stdout, prepare_streams
+from local.tasks import cancelled_by_signals
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.telemetry.escapes import escaped
 
 # Kept in messages, because some quote another program's output.
 _LINES: Final = "\n"
+
+Command = Callable[[Namespace], Awaitable[int]]
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -37,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         module, _, function = arguments.command.partition(":")
         command = getattr(import_module(f"cli.commands.{module}"), function)
         raise_when_interrupted()
-        code = asyncio.run(command(arguments))
+        code = asyncio.run(_run(command, arguments))
         sys.stdout.flush()
         sys.exit(code)
     except ConfigurationError as error:
@@ -61,6 +65,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print(f"stylestream: {escaped(said)}", file=sys.stderr)
         give_up_stdout()
         sys.exit(code)
+
+
+async def _run(command: Command, arguments: Namespace) -> int:
+    # So that whatever ends a command ends what it has begun, and gives back the terminal.
+    with cancelled_by_signals():
+        return await command(arguments)
 
 
 def _explain(error: OSError) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cli.meter import Meter
 from cli.screen import clock, encodable, fit, lines
+from cli.suspension import drawn
 from shared.contracts.status import SplitProgress, Status
 from shared.telemetry.escapes import escaped
 
@@ -46,6 +47,7 @@ class JobProgress:
             transient=True,
             redirect_stdout=False,
         )
+        self._drawing = ExitStack()
 
     @property
     def is_live(self) -> bool:
@@ -54,7 +56,7 @@ class JobProgress:
 
     def __enter__(self) -> Self:
         if self.is_live:
-            self._live.start()
+            self._drawing.enter_context(drawn(self._live))
         return self
 
     def __exit__(
@@ -63,7 +65,7 @@ class JobProgress:
         _exc: BaseException | None,
         _tb: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        self._drawing.close()
 
     def say(self, text: str) -> None:
         """Print a line, above any live lines."""

@@ -18,6 +18,7 @@ from rich.text import Text
 from cli.commands.common import refuse_needless
 from cli.report import Report
 from cli.results import Output, fetch_target, find_result_problems
+from cli.suspension import drawn
 from cli.table import table
 from client import ConfigurationError, Pipeline, Status, StylestreamError, open_pipeline
 from client.polling import polled
@@ -118,7 +119,7 @@ async def _find(pipeline: Pipeline, arguments: Namespace) -> list[Status]:
 async def _watch(pipeline: Pipeline, arguments: Namespace) -> int:
     """Show jobs until Ctrl-C, or one job until it has ended."""
     console = Console(highlight=False, markup=False, emoji=False)
-    with Live(console=console, auto_refresh=False, screen=False) as live:
+    with drawn(Live(console=console, auto_refresh=False, screen=False)) as live:
         async for found in polled(lambda: _find(pipeline, arguments), REFRESH_S):
             lines = table(found, console.width, datetime.now(UTC))[: max(2, console.height - 1)]
             live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)

@@ -74,12 +74,9 @@ async def open_place(
     await ensure_azurite(progress)
     # Imported late: not needed if a stack is running.
     from local.stack import Stack, StackOptions
-    from local.tasks import cancelled_by_signals
 
     async with AsyncExitStack() as closing:
         closing.enter_context(interrupted_once())
-        # From before the folder is made until it is deleted.
-        closing.enter_context(cancelled_by_signals())
         temporary = closing.enter_context(ExitStack())
         directory = arguments.dir or _temporary_folder(temporary)
         _check_room(videos, directory, progress)

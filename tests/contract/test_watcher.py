@@ -208,13 +208,14 @@ async def test_a_restarted_watcher_repeats_an_event_under_its_id(uploads: Upload
 
 
 async def test_a_missing_container_is_waited_for(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     noticed = asyncio.Event()
-    monkeypatch.setattr("local.watcher._log.warning", lambda *_: noticed.set())
+    monkeypatch.setattr("local.watcher._log.info", lambda *_: noticed.set())
     await uploads.container.delete_container()
     async with uploads.watched():
         await asyncio.wait_for(noticed.wait(), DEADLINE_S)
+        assert caplog.messages == [], "an outage that is over soon concerns nobody"
         await uploads.container.create_container()
         await uploads.put("late.mp4")
         event = json.loads((await uploads.next()).body_as_str())

@@ -151,7 +151,7 @@ def test_quiet_is_quiet() -> None:
     assert log.getvalue() == ""
 
 
-def test_on_a_terminal_lines_are_live_and_reports_stay_above() -> None:
+async def test_on_a_terminal_lines_are_live_and_reports_stay_above() -> None:
     log = io.StringIO()
     console = Console(file=log, force_terminal=True, width=80, height=10)
     with JobProgress(console=console) as progress:
@@ -165,7 +165,7 @@ def test_on_a_terminal_lines_are_live_and_reports_stay_above() -> None:
     assert "40%" in shown
 
 
-def test_a_terminal_without_unicode_gets_the_characters_that_it_has() -> None:
+async def test_a_terminal_without_unicode_gets_the_characters_that_it_has() -> None:
     log = io.BytesIO()
     file = io.TextIOWrapper(log, encoding="latin-1", errors="backslashreplace")
     console = Console(file=file, force_terminal=True, width=80, height=10)
