@@ -18,10 +18,11 @@ import psutil
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
-from client.local_stack import running_stack
+from client.local_stack import StackState, running_stack
 from local import azurite
 from local.processes import Supervised
 from local.stack import CONTAINERS, Stack, StackOptions
+from local.workspace import Workspace
 from shared.contracts.errors import ConfigurationError, StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,41 +63,64 @@ def environment_of(stack: Stack, name: str) -> dict[str, str]:
     return dict(ast.literal_eval(first))
 
 
-async def test_a_stack_gets_ready_scales_and_leaves_nothing_running(
-    tmp_path: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the processes that were stopped, in order."""
+    names: list[str] = []
+    stop = Supervised.stop
+
+    async def recorded(process: Supervised) -> None:
+        await stop(process)
+        names.append(process.name)
+
+    monkeypatch.setattr(Supervised, "stop", recorded)
+    return names
+
+
+async def test_a_stack_starts_in_order_restarts_the_dead_scales_and_leaves_nothing_running(
+    tmp_path: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch, stopped: list[str]
 ) -> None:
     monkeypatch.setenv("AWS_SECRET", "not for children")
     monkeypatch.setenv("PRECISION", "fp32")
-    directory = tmp_path / "stack"
+    directory, waited = tmp_path / "stack", list[list[str]]()
     options = StackOptions(directory, stylizers=2, environment={**services, "CHUNK_FRAMES": "16"})
 
-    async with Stack(options) as stack:
+    async with Stack(options, waited.append) as stack:
+        assert stopped == []
         names = [process.name for process in stack.processes]
         assert names == [
             *("eventhubs", "azurite", "splitter", "assembler", "stylizer-1", "stylizer-2")
         ]
+        check_start(waited, base=set(names[:2]), after=set(names[2:]))
         await check_storage(stack.storage_connection_string)
         check_environment(environment_of(stack, "stylizer-2"), stack)
-
-        state = running_stack(directory)
-        assert state is not None
-        assert state.endpoints == stack.endpoints
-        assert state.storage_connection_string == stack.storage_connection_string
-        # Names of this machine are looked up in /etc/hosts, which need not have them.
-        assert "localhost" not in state.model_dump_json()
-        assert stat.S_IMODE((directory / "stack.json").stat().st_mode) == 0o600
+        state = check_state(directory, stack)
 
         with pytest.raises(StylestreamError, match=f"in use by a running stack .*{os.getpid()}"):
             await Stack(options).__aenter__()
+        assert await port_block_of(tmp_path / "beside") != state.port_block
 
-        await stack.scale(3)
-        assert [p.name for p in stack.processes][-1] == "stylizer-3"
-        await stack.scale(0)
-        assert [p.name for p in stack.processes][-1] == "assembler"
+        await check_restart(directory, stack)
+        await check_scaling(stack)
         children = [process.pid for process in stack.processes]
+        stopped.clear()
 
     assert not [pid for pid in children if pid is not None and psutil.pid_exists(pid)]
+    # Against the flow of data
+    assert set(stopped[:3]) == {"assembler", "splitter", "stylizer-1"}
+    assert stopped[3:] == ["azurite", "eventhubs"]
     assert running_stack(directory) is None
+    # A blob's address is part of its job's identity
+    assert await port_block_of(directory) == state.port_block
+    with pytest.raises(ConfigurationError, match="made for 8 stylizers at most, not for 9"):
+        await Stack(StackOptions(directory, stylizers=9)).__aenter__()
+
+
+def check_start(waited: list[list[str]], *, base: set[str], after: set[str]) -> None:
+    assert set().union(*waited) == base | after
+    # Services are ready after what they need.
+    assert sorted(after) in waited
+    assert waited[-1] == []
 
 
 async def check_storage(connection: str) -> None:
@@ -113,43 +137,47 @@ def check_environment(environment: dict[str, str], stack: Stack) -> None:
     assert "AWS_SECRET" not in environment
 
 
-async def test_a_directory_keeps_its_ports_and_others_get_their_own(
-    tmp_path: Path, services: dict[str, str]
-) -> None:
-    one = StackOptions(tmp_path / "one", environment=services)
-    two = StackOptions(tmp_path / "two", environment=services)
-    first, beside, again = Stack(one), Stack(two), Stack(one)
-
-    async with first, beside:
-        assert not set(first.endpoints.values()) & set(beside.endpoints.values())
-    async with again:
-        assert again.endpoints == first.endpoints
-    with pytest.raises(ConfigurationError, match="made for 8 stylizers at most, not for 9"):
-        await Stack(StackOptions(tmp_path / "one", stylizers=9)).__aenter__()
+def check_state(directory: Path, stack: Stack) -> StackState:
+    state = running_stack(directory)
+    assert state is not None
+    assert state.endpoints == stack.endpoints
+    assert state.storage_connection_string == stack.storage_connection_string
+    # Names of this machine are looked up in /etc/hosts, which need not have them.
+    assert "localhost" not in state.model_dump_json()
+    assert stat.S_IMODE((directory / "stack.json").stat().st_mode) == 0o600
+    return state
 
 
-async def test_processes_start_with_the_flow_of_data_and_stop_against_it(
-    tmp_path: Path, services: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waited: list[list[str]] = []
-    stopped: list[str] = []
-    stop = Supervised.stop
+async def port_block_of(directory: Path) -> int:
+    """Claim a directory, as a stack does, and return the first of its ports."""
+    workspace = Workspace(directory)
+    await workspace.claim()
+    workspace.release()
+    return workspace.port(0)
 
-    async def recorded(process: Supervised) -> None:
-        await stop(process)
-        stopped.append(process.name)
 
-    monkeypatch.setattr(Supervised, "stop", recorded)
-    async with Stack(StackOptions(tmp_path / "stack", environment=services), waited.append):
-        assert stopped == []
+async def check_restart(directory: Path, stack: Stack) -> None:
+    """A dead service comes back, and the state file follows."""
+    [splitter] = [p for p in stack.processes if p.name == "splitter"]
+    first = splitter.pid
+    assert first is not None
 
-    base, after = {"azurite", "eventhubs"}, {"assembler", "splitter", "stylizer-1"}
-    assert set().union(*waited) == base | after
-    # Services are ready after what they need.
-    assert sorted(after) in waited
-    assert waited[-1] == []
-    assert set(stopped[:3]) == after
-    assert stopped[3:] == ["azurite", "eventhubs"]
+    os.kill(first, signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            state = running_stack(directory)
+            if state is not None and state.processes["splitter"] not in (None, first):
+                break
+            await asyncio.sleep(0.02)
+
+    assert state.processes["splitter"] == splitter.pid
+    assert splitter.restarts == 1
+
+
+async def check_scaling(stack: Stack) -> None:
+    for stylizers, last in ((3, "stylizer-3"), (0, "assembler"), (1, "stylizer-1")):
+        await stack.scale(stylizers)
+        assert [p.name for p in stack.processes][-1] == last
 
 
 async def test_a_disposable_stack_drains_nothing(tmp_path: Path, services: dict[str, str]) -> None:
@@ -175,33 +203,11 @@ async def test_a_service_that_cannot_start_is_named_and_all_else_is_stopped(
     assert running_stack(tmp_path / "stack") is None
 
 
-async def test_a_dead_service_comes_back_and_the_state_file_follows(
-    tmp_path: Path, services: dict[str, str]
-) -> None:
-    directory = tmp_path / "stack"
-    async with Stack(StackOptions(directory, environment=services)) as stack:
-        [splitter] = [p for p in stack.processes if p.name == "splitter"]
-        first = splitter.pid
-        assert first is not None
-
-        os.kill(first, signal.SIGKILL)
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                state = running_stack(directory)
-                if state is not None and state.processes["splitter"] not in (None, first):
-                    break
-                await asyncio.sleep(0.02)
-
-        assert state.processes["splitter"] == splitter.pid
-        assert splitter.restarts == 1
-
-
 def supervisor(directory: Path, services: dict[str, str]) -> subprocess.Popen[bytes]:
     """Run a stack in a process of its own; returns once it is up."""
     script = f"""
-        import asyncio, pathlib, signal
+        import asyncio, pathlib
         from local.stack import Stack, StackOptions
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
         async def main():
             options = StackOptions(pathlib.Path({str(directory)!r}), environment={services!r})
             async with Stack(options) as stack:
@@ -220,16 +226,15 @@ def supervisor(directory: Path, services: dict[str, str]) -> subprocess.Popen[by
     return process
 
 
-@pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_end_stops_everything_in_order(
-    tmp_path: Path, services: dict[str, str], received: signal.Signals
+    tmp_path: Path, services: dict[str, str]
 ) -> None:
     directory = tmp_path / "stack"
     running = supervisor(directory, services)
     before = running_stack(directory)
     assert before is not None
 
-    running.send_signal(received)
+    running.send_signal(signal.SIGTERM)
     output, _ = running.communicate(timeout=PATIENCE_S)
 
     assert output == b"down\n"
@@ -254,8 +259,7 @@ async def test_a_killed_supervisor_leaves_no_child_and_no_lock(
     while any(pid and psutil.pid_exists(pid) for pid in before.processes.values()):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
-    async with Stack(StackOptions(directory, environment=services)) as again:
-        assert again.endpoints == before.endpoints
+    assert await port_block_of(directory) == before.port_block
 
 
 async def test_a_stack_is_idle_once_storage_has_taken_in_nothing_for_a_while(

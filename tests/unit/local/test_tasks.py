@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 
 import pytest
@@ -54,6 +55,12 @@ async def test_signals_cancel_a_task_until_the_outermost_context_ends(
         with tasks.cancelled_by_signals():
             with tasks.cancelled_by_signals():
                 pass
+            os.kill(os.getpid(), received)
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(asyncio.Event().wait(), 60)
+            # The same signal again ends the process at once
+            assert signal.getsignal(received) is signal.SIG_DFL
+        with tasks.cancelled_by_signals():
             assert signal.getsignal(received) is not signal.SIG_DFL
         assert signal.getsignal(received) is signal.SIG_DFL
     finally:
