@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -16,6 +15,14 @@ from splitter.decoder.forks import ForkServer
 from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import Job
 from splitter.media.split import SplitOptions
+
+_STAND_IN = """
+import os, pathlib, signal, socket, sys, time
+from shared.forks.server import wait_for_work
+{loads}
+wait_for_work()
+exec(pathlib.Path(sys.argv[1]).read_text())
+"""
 
 
 class Upload:
@@ -31,27 +38,40 @@ class Upload:
         return self.data[offset : offset + length]
 
 
-STAND_INS: list[str] = []
-"""Python, the last of which runs in forks in the decoder's place."""
+class SharedForkServer(ForkServer):
+    """A fork server that stays when one of its users leaves; it starts with the first fork."""
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_exc):
+        pass
 
 
-def stand_in_server(code):
-    """A fork server whose forks run ``code``."""
-    prelude = "import os, sys, time, signal, socket\n"
-    prelude += "from shared.forks.server import wait_for_work\nwait_for_work()\n"
-    return ForkServer((sys.executable, "-c", prelude + code))
+DECODERS = SharedForkServer()
+"""What the splitters of all contract tests fork their decoders from; it is ended with the tests."""
+
+
+def stand_in_server(code: Path, loads="from splitter.decoder import sandbox"):
+    """A fork server whose forks run the Python in a file, after ``loads`` was run once."""
+    command = (sys.executable, "-c", _STAND_IN.format(loads=loads), str(code))
+    return ForkServer(command)
+
+
+CHOSEN: list[ForkServer] = []
+"""The last one forks what the running test takes for a decoder."""
 
 
 def fork_server():
-    return stand_in_server(STAND_INS[-1]) if STAND_INS else ForkServer()
+    return CHOSEN[-1]
 
 
-async def collect(upload, side, options=None, *, frame_deadline_s=60.0, **more):
+async def collect(upload, side, options=None, *, frame_deadline_s=60.0, server=None, **more):
     job = Job(len(upload.data), options or SplitOptions(chunk_frames=8), side, **more)
-    async with fork_server() as server:
-        events = split_in_child(server, upload.read, job, frame_deadline_s=frame_deadline_s)
-        async with aclosing(events):
-            return [event async for event in events]
+    decoders = server or fork_server()
+    events = split_in_child(decoders, upload.read, job, frame_deadline_s=frame_deadline_s)
+    async with aclosing(events):
+        return [event async for event in events]
 
 
 async def refusal(upload, side, **more):
@@ -69,29 +89,16 @@ def threads_of(pid):
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
-# What other tests' fixtures keep running, such as a whole stack, are children of this process, too.
-OTHERS: set[str] = set()
-
-
-def all_children():
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
-
-
-def children(of=None):
-    """The processes that were started for the test; with ``of``, by that process."""
-    if of is None:
-        return sorted(all_children() - OTHERS)
-    return Path(f"/proc/{of}/task/{of}/children").read_text().split()
-
-
 def forks_of(server):
-    return children(of=server._process.pid)
+    """The processes that were forked for the running test and still live."""
+    pid = server._process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
-async def last_words(side: Path) -> str:
+async def last_words(side: Path, server: ForkServer | None = None) -> str:
     """Let a decoder end itself; return what the log says of it, and its user does not read."""
     with capture_logs() as lines:
-        found = await refusal(Upload(b"x"), side)
+        found = await refusal(Upload(b"x"), side, server=server)
     assert found.message == "The decoder crashed (exit code 1)."
     (said,) = (line["stderr"] for line in lines if line["event"] == "decoder crashed")
     assert said

@@ -8,10 +8,12 @@ import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from unittest import mock
 
 import numpy as np
 from azure.eventhub import EventData
 from azure.storage.blob.aio import BlobServiceClient
+from decoder_child import DECODERS
 from prometheus_client import CollectorRegistry
 from serving import serving
 from videos import Video, number_picture
@@ -224,7 +226,8 @@ class Bench:
         async with AzureClients(chosen) as clients:
             self.metrics = CollectorRegistry()
             metrics = SplitterMetrics(self.metrics)
-            service = await splitter.build(chosen, clients, metrics, Health())
+            with mock.patch.object(splitter, "ForkServer", return_value=DECODERS):
+                service = await splitter.build(chosen, clients, metrics, Health())
             async with serving(service):
                 yield service
 

@@ -17,6 +17,7 @@ import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
 from azurites import azurite_process
+from decoder_child import DECODERS
 from hub_reader import Reader, reader_of
 from ports import unused_port
 from sdk_pauses import shorter_sdk_pauses
@@ -38,6 +39,12 @@ Brokers = Callable[[], AbstractContextManager[str]]
 def _shorter_sdk_pauses() -> Iterator[None]:
     with shorter_sdk_pauses():
         yield
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
+async def _decoders() -> AsyncIterator[None]:
+    yield
+    await DECODERS.end()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -6,10 +6,12 @@ import io
 import resource
 
 import pytest
-from decoder_child import Upload, children, last_words, open_files, refusal
+from decoder_child import Upload, fork_server, forks_of, last_words, open_files, refusal
 
 from splitter.decoder.wire import encode_message
 from splitter.media.split import SplitOptions, split
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ async def test_a_child_that_goes_wrong_is_named_and_gone(stand_in, side, code, e
     # Whoever ends has all the time for it; whoever does not is waited for.
     deadline_s = 1.0 if expected == "DECODER_STALLED" else 60.0
     assert (await refusal(Upload(b"x"), side, frame_deadline_s=deadline_s)).code == expected
-    assert children() == []
+    assert forks_of(fork_server()) == []
     assert open_files() == before
 
 

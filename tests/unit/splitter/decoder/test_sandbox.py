@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
 from dataclasses import replace
 
+import psutil
 import pytest
 from decoder_child import (
     Upload,
-    children,
     collect,
     fork_server,
     forks_of,
     last_words,
     open_files,
     refusal,
+    stand_in_server,
     threads_of,
 )
 from videos import LARGE_FRAMES, large_video
@@ -27,6 +29,8 @@ from splitter.decoder.process import split_in_child
 from splitter.decoder.wire import Job, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -46,35 +50,35 @@ async def test_forks_of_one_process_share_nothing_but_what_it_had_loaded(make, s
     upload = Upload(make.Video(frames=20).make())
     long = Upload(large_video())
     options = SplitOptions(chunk_frames=4)
-    async with fork_server() as server:
-        (tmp_path / "other").mkdir()
-        stuck = split_in_child(
-            server, long.read, Job(len(long.data), options, tmp_path / "other" / "side")
-        )
-        await anext(stuck)
-        whole = split_in_child(server, upload.read, Job(len(upload.data), options, side))
-        assert [event async for event in whole][-1].frames == 20
-        # Then the end of one is no end of the other, and each has its three files alone
-        (fork,) = forks_of(server)
-        # Its own, and the two that it has made of them
-        assert open_files(fork) <= 5
-        await stuck.aclose()
+    server = fork_server()
+    (tmp_path / "other").mkdir()
+    stuck = split_in_child(
+        server, long.read, Job(len(long.data), options, tmp_path / "other" / "side")
+    )
+    await anext(stuck)
+    whole = split_in_child(server, upload.read, Job(len(upload.data), options, side))
+    assert [event async for event in whole][-1].frames == 20
+    # Then the end of one is no end of the other, and each has its three files alone
+    (fork,) = forks_of(server)
+    # Its own, and the two that it has made of them
+    assert open_files(fork) <= 5
+    await stuck.aclose()
 
 
 async def test_a_fork_server_that_was_killed_is_started_again(make, side):
     # Given a fork server that dies under a split
     upload = Upload(large_video())
     options = SplitOptions(chunk_frames=4)
-    async with fork_server() as server:
-        events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
-        await anext(events)
-        server._process.kill()
-        with pytest.raises(SourceRefused) as caught:
-            [event async for event in events]
-        # Then that split is told to be tried again, and the next one finds a new server
-        assert caught.value.code == "DECODER_FAILED"
-        events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
-        assert [event async for event in events][-1].frames == LARGE_FRAMES
+    server = fork_server()
+    events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
+    await anext(events)
+    server._process.kill()
+    with pytest.raises(SourceRefused) as caught:
+        [event async for event in events]
+    # Then that split is told to be tried again, and the next one finds a new server
+    assert caught.value.code == "DECODER_FAILED"
+    events = split_in_child(server, upload.read, Job(len(upload.data), options, side))
+    assert [event async for event in events][-1].frames == LARGE_FRAMES
 
 
 async def test_nothing_is_left_of_the_child(make, side):
@@ -84,31 +88,31 @@ async def test_nothing_is_left_of_the_child(make, side):
     await collect(upload, side)
     await refusal(Upload(b"no video" * 100), side)
     assert open_files() == before
-    assert children() == []
+    assert forks_of(fork_server()) == []
 
 
 async def test_nothing_is_left_of_a_start_that_is_cancelled_at_any_step(stand_in):
     stand_in("time.sleep(3600)")
-    async with fork_server() as server:
-        await (await server.fork(DECODE)).stop()
-        before, steps = open_files(), 0
-        while True:
-            steps += 1
-            start = asyncio.create_task(server.fork(DECODE))
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            if start.done():
-                break
-            start.cancel()
-            await asyncio.wait([start])
-            assert start.cancelled()
-        assert steps > 5
-        start.result().connection.close()
-        await start.result().stop()
-        async with asyncio.timeout(10):
-            while forks_of(server):
-                await asyncio.sleep(0.01)
-        assert open_files() == before
+    server = fork_server()
+    await (await server.fork(DECODE)).stop()
+    before, steps = open_files(), 0
+    while True:
+        steps += 1
+        start = asyncio.create_task(server.fork(DECODE))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if start.done():
+            break
+        start.cancel()
+        await asyncio.wait([start])
+        assert start.cancelled()
+    assert steps > 5
+    start.result().connection.close()
+    await start.result().stop()
+    async with asyncio.timeout(10):
+        while forks_of(server):
+            await asyncio.sleep(0.01)
+    assert open_files() == before
 
 
 async def test_a_large_upload_is_read_in_parts_and_its_end_without_the_middle(make, side):
@@ -167,11 +171,11 @@ async def test_a_consumer_that_takes_its_time_keeps_the_child_waiting(canned, si
     # Given a consumer that pauses for longer than the deadline, and more data than a pipe holds
     expected = canned()
     found = []
-    async with fork_server() as server:
-        events = split_in_child(server, Upload(b"x").read, Job(1, SplitOptions(), side))
-        async for event in events:
-            found.append(event)
-            clock.now_s += 3600
+    server = fork_server()
+    events = split_in_child(server, Upload(b"x").read, Job(1, SplitOptions(), side))
+    async for event in events:
+        found.append(event)
+        clock.now_s += 3600
     # Then nothing is taken for a stall, and nothing is lost
     assert found == expected
 
@@ -194,7 +198,7 @@ async def test_an_error_of_the_storage_passes_through(make, side):
 
     with pytest.raises(ConnectionResetError):
         await collect(Broken(make.Video().make()), side)
-    assert children() == []
+    assert forks_of(fork_server()) == []
 
 
 @pytest.mark.parametrize(
@@ -232,19 +236,18 @@ async def test_too_much_processor_time_is_named(stand_in, side):
 @pytest.mark.parametrize(("after", "threads"), [(1, 1), (2, 1), (2, 4)])
 async def test_a_consumer_that_walks_away_ends_the_child(make, side, after, threads):
     upload = Upload(large_video())
-    async with fork_server() as server:
-        events = split_in_child(
-            server,
-            upload.read,
-            Job(len(upload.data), SplitOptions(chunk_frames=4), side, threads),
-        )
-        for _ in range(after):
-            await anext(events)
-        (fork,) = forks_of(server)
-        assert threads_of(fork) == (threads + 1 if threads > 1 else 1)
-        await events.aclose()
-        assert forks_of(server) == []
-    assert children() == []
+    server = fork_server()
+    events = split_in_child(
+        server,
+        upload.read,
+        Job(len(upload.data), SplitOptions(chunk_frames=4), side, threads),
+    )
+    for _ in range(after):
+        await anext(events)
+    (fork,) = forks_of(server)
+    assert threads_of(fork) == (threads + 1 if threads > 1 else 1)
+    await events.aclose()
+    assert forks_of(server) == []
     assert not side.exists()
 
 
@@ -252,20 +255,38 @@ async def test_cancelling_the_consumer_ends_the_child(stand_in, side):
     stand_in("time.sleep(60)")
     task = asyncio.create_task(collect(Upload(b"x"), side))
     async with asyncio.timeout(60):
-        while not children():
+        while not forks_of(fork_server()):
             await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert children() == []
+    assert forks_of(fork_server()) == []
 
 
-async def test_the_child_knows_no_secrets(stand_in, side, monkeypatch):
+async def test_the_child_knows_no_secrets(side, tmp_path, monkeypatch):
+    # Given a server that is started with a secret around it
     monkeypatch.setenv("AZURE_STORAGE_KEY", "secret")
-    stand_in("sys.exit(' '.join(sorted(os.environ)))")
-    said = await last_words(side)
+    code = tmp_path / "code.py"
+    code.write_text("sys.exit(' '.join(sorted(os.environ)))")
+    async with stand_in_server(code, loads="") as server:
+        said = await last_words(side, server)
     assert "PYTHONPATH" in said
     assert "AZURE" not in said
+
+
+async def test_no_child_outlives_its_server(tmp_path):
+    code = tmp_path / "code.py"
+    code.write_text("time.sleep(3600)")
+    async with stand_in_server(code, loads="") as server:
+        fork = await server.fork(DECODE)
+        pid = await fork._leash.begun()
+    assert server._process.returncode == -signal.SIGKILL
+    assert await fork.wait() is None
+    fork.connection.close()
+    await fork.stop()
+    async with asyncio.timeout(60):
+        while psutil.pid_exists(pid):
+            await asyncio.sleep(0.01)
 
 
 async def test_the_child_gives_up_what_it_does_not_need(stand_in, side):

@@ -1,4 +1,4 @@
-"""Videos are split inside the sandbox as they are outside it, and messages survive the wire."""
+"""Videos are split inside the sandbox as they are outside it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from decoder_child import Upload, collect, refusal
 from structlog.testing import capture_logs
 
 from splitter.decoder.confinement import available
-from splitter.decoder.wire import GarbageError, Refusal, decode_message, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
 from splitter.protection import LAYERS
 from tests.unit.splitter.media.test_structure import FILES
 
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 needs_sandbox = pytest.mark.skipif(
     available() != frozenset(LAYERS),
     reason=f"this machine lacks {', '.join(sorted(frozenset(LAYERS) - available()))}",
@@ -131,19 +131,3 @@ async def test_code_that_opens_files_or_loads_modules_late_works_in_the_sandbox(
     assert await collect(Upload(data), folder / "side", SplitOptions()) == here
     # Then only what the end tells of is left
     assert [f.name for f in folder.iterdir()] == (["side"] if here[-1].has_side else [])
-
-
-def test_messages_survive_the_wire(make):
-    events = list(split(io.BytesIO(make.Video(frames=3).make()), SplitOptions(), Path(os.devnull)))
-    for event in [*events, Refusal("CODE", "a sentence")]:
-        message = encode_message(event)
-        header, payload = (int.from_bytes(message[i : i + 4], "big") for i in (0, 4))
-        body = message[8 : 8 + header]
-        assert len(message) == 8 + header + payload
-        assert decode_message(body, message[8 + header :]) == event
-
-
-@pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"kind":"chunk"}', b'{"kind":"end"}'])
-def test_what_is_no_message_is_garbage(body):
-    with pytest.raises(GarbageError):
-        decode_message(body, b"")
