@@ -66,6 +66,9 @@ class Saboteur:
         self._scaling = asyncio.Lock()
         # A process that is killed during its first start is not restarted.
         self._starting = asyncio.Lock()
+        # A proxy refuses for one cause at a time: what came second would end what came first.
+        self._refusing = asyncio.Lock()
+        self._turning_away = asyncio.Lock()
 
     async def commit(self, fault: Fault) -> Committed:
         """Commit a fault; return once it is healed."""
@@ -267,9 +270,10 @@ class Saboteur:
             await asyncio.sleep(seconds)
             arena.topic_away = False
         elif target.endswith(" hub"):
-            arena.broker_proxy.turn_away(target.split()[1])
-            await asyncio.sleep(seconds)
-            arena.broker_proxy.turn_away(None)
+            async with self._turning_away:
+                arena.broker_proxy.turn_away(target.split()[1])
+                await asyncio.sleep(seconds)
+                arena.broker_proxy.turn_away(None)
         else:
             arena.storage_proxy.away |= _ACCOUNTS[target]
             await asyncio.sleep(seconds)
@@ -300,9 +304,10 @@ class Saboteur:
                 arena.recorder.note_damage_by(upload.job_id, "NO_SPACE")
 
     async def _refuse(self, status: str, seconds: float) -> None:
-        self._arena.storage_proxy.refusing = status
-        await asyncio.sleep(seconds)
-        self._arena.storage_proxy.refusing = None
+        async with self._refusing:
+            self._arena.storage_proxy.refusing = status
+            await asyncio.sleep(seconds)
+            self._arena.storage_proxy.refusing = None
 
     async def _lose_answers(self, seconds: float) -> None:
         self._arena.storage_proxy.losing_answers = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from chaos.figures import Figures, percentile
 from chaos.plan import KINDS, Fault, deal, plan_faults
 from chaos.promises import Violation
 from chaos.report import page
+from chaos.storage_proxy import StorageProxy
 from local.stack import Stack, StackOptions
 
 
@@ -102,3 +104,26 @@ async def test_a_fault_without_a_victim_is_skipped_when_the_pool_was_taken_away(
     arena.stack = Stack(StackOptions(tmp_path / "stack"))
     fault = Fault(step=1, kind=kind, seconds=0, seed=1)
     assert (await Saboteur(arena).commit(fault)).processes == ()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "first", "second"),
+    [
+        (("storage answers 401", "storage answers 503"), "401", "503"),
+        (
+            ("away for a while: the uploads hub", "away for a while: the frames hub"),
+            *("uploads", "frames"),
+        ),
+    ],
+)
+async def test_faults_that_would_end_each_other_strike_one_after_the_other(
+    tmp_path, monkeypatch, kinds, first, second
+) -> None:
+    arena, told = Arena(tmp_path, {}), []
+    refusing = property(None, lambda _, status: told.append(status))
+    monkeypatch.setattr(StorageProxy, "refusing", refusing, raising=False)
+    monkeypatch.setattr(arena.broker_proxy, "turn_away", told.append)
+    saboteur = Saboteur(arena)
+    faults = [Fault(step=1, kind=kind, seconds=0.05, seed=1) for kind in kinds]
+    await asyncio.gather(*map(saboteur.commit, faults))
+    assert told == [first, None, second, None]
