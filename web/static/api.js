@@ -19,7 +19,9 @@ export async function call(path, { method = "GET", json, body, signal } = {}) {
   }
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({}));
-    throw new Refused(answer.status, problem.detail ?? `The studio answered ${answer.status}.`);
+    const words = problem.detail || `the studio answered ${answer.status}.`;
+    // Programs read it after a colon, and people as a sentence.
+    throw new Refused(answer.status, words[0].toUpperCase() + words.slice(1));
   }
   return answer;
 }

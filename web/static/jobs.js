@@ -179,7 +179,7 @@ export class Jobs extends EventTarget {
     card.querySelector(".bar").hidden = Boolean(entry.bad);
     const stop = ["Cancel", () => (entry.cancel(), this.#forgetUpload(id))];
     const close = ["Dismiss", () => this.#forgetUpload(id)];
-    this.#act(card, entry.bad ? [close] : sending ? [stop] : []);
+    this.#act(card, entry.name, entry.bad ? [close] : sending ? [stop] : []);
     return card;
   }
 
@@ -200,7 +200,7 @@ export class Jobs extends EventTarget {
     if (job.frames_painted) this.#picture(card, job);
     const remove = ["Delete", () => this.#order(card, job, "DELETE", "")];
     const cancel = ["Cancel", () => this.#order(card, job, "POST", "/cancel")];
-    this.#act(card, job.ended ? [remove] : [cancel], job);
+    this.#act(card, job.video, job.ended ? [remove] : [cancel], job.result && job);
     return card;
   }
 
@@ -268,22 +268,26 @@ export class Jobs extends EventTarget {
     thumb.append(image);
   }
 
-  #act(card, orders, job = null) {
-    const names = [job?.result ? "Download" : "", ...orders.map(([name]) => name)].join();
+  // What can be done with a video; `done` is its job once that has a result. Read out of their place, as in a
+  // list of all links, they say which video's they are.
+  #act(card, video, orders, done = null) {
+    const names = [done ? "Download" : "", ...orders.map(([name]) => name)].join();
     const actions = card.querySelector(".actions");
     if (actions.dataset.names === names) return;
     actions.dataset.names = names;
     const focused = actions.contains(document.activeElement);
     actions.replaceChildren();
-    if (job?.result) {
+    if (done) {
       const link = element("a", "strong", "Download");
-      link.href = `/api/jobs/${job.id}/result?download`;
-      link.download = job.result;
+      link.ariaLabel = `Download ${video}`;
+      link.href = `/api/jobs/${done.id}/result?download`;
+      link.download = done.result;
       actions.append(link);
     }
     for (const [name, act] of orders) {
       const button = element("button", "quiet", name);
       button.type = "button";
+      button.ariaLabel = `${name} ${video}`;
       button.addEventListener("click", act);
       actions.append(button);
     }

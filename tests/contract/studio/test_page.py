@@ -112,6 +112,9 @@ async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, s
     )
     # Of its 8 s, 5 were asked for.
     await expect(page.locator("#clock")).to_have_text("0:00 / 0:05", timeout=PATIENCE_MS)
+    await page.set_viewport_size({"width": 320, "height": 568})
+    bar = await page.locator("#seek").bounding_box()
+    assert bar["width"] > 200, "there is room to aim at a time"
     hint = page.locator("#hint")
     painted = 6
     async with asyncio.timeout(60):
@@ -153,6 +156,10 @@ async def test_everything_can_be_read_reached_and_named(page, studio, scheme):
         assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
         assert await page.evaluate(CONTRAST) == []
         assert await page.evaluate(CUT_OFF) == []
+    await page.emulate_media(forced_colors="active")
+    # Settings pass behind the button that stays in sight, and must not be seen through it.
+    behind = "() => getComputedStyle(document.querySelector('.go')).backgroundColor"
+    assert (await page.evaluate(behind)).startswith("rgb(")
     nameless = await page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, a")]
           .filter((one) => one.checkVisibility())
@@ -167,7 +174,8 @@ async def test_after_a_deletion_the_keyboard_focus_is_on_the_neighbour(page, stu
         await studio.job(video_name=name, state="cancelled")
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
     newer = page.locator(".job", has_text="newer.mp4")
-    await newer.get_by_role("button", name="Delete").press("Enter", timeout=PATIENCE_MS)
+    # Out of their place, as in a list of all buttons, they say what they delete.
+    await page.get_by_role("button", name="Delete newer.mp4").press("Enter", timeout=PATIENCE_MS)
     await expect(newer).to_have_count(0, timeout=PATIENCE_MS)
     await expect(page.get_by_role("button", name="Watch older.mp4")).to_be_focused()
     await studio.job(video_name="open.mp4")

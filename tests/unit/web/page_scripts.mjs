@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
 import { beforeEach, mock, test } from "node:test";
 
-import { pause } from "./api.js";
+import { call, pause } from "./api.js";
 import { follow } from "./events.js";
 import { Pace } from "./pace.js";
 import { Playback } from "./playback.js";
@@ -61,9 +61,16 @@ test("a pause that is over leaves nothing behind, and none begins once nobody wa
   await assert.rejects(pause(60_000, stop.signal), { name: "AbortError" });
 });
 
+test("what the studio refuses is a sentence", async () => {
+  answers = () => json(409, { detail: "job 1 is done already" });
+  await assert.rejects(call("/api/jobs/1/cancel"), { message: "Job 1 is done already" });
+  answers = () => new Response("", { status: 502 });
+  await assert.rejects(call("/api/jobs"), { message: "The studio answered 502." });
+});
+
 test("an upload that goes on while storage is away for a moment sends nothing twice", async () => {
   answers = (request) => (request.startsWith("PUT") ? json(400, { detail: "no" }) : studio(3)(request));
-  await assert.rejects(upload(fileOf(3), {}, () => {}, NEVER), { message: "no" });
+  await assert.rejects(upload(fileOf(3), {}, () => {}, NEVER), { message: "No" });
   asked = [];
   let away = true;
   answers = (request) => {
@@ -104,7 +111,7 @@ test("an upload that the studio does not know any more begins anew", async () =>
 
 test("when one block is refused for good no others are sent", async () => {
   answers = (request) => (request === "PUT /api/uploads/sealed/0" ? json(400, { detail: "no" }) : studio(50)(request));
-  await assert.rejects(upload(fileOf(50), {}, () => {}, NEVER), { message: "no" });
+  await assert.rejects(upload(fileOf(50), {}, () => {}, NEVER), { message: "No" });
   await new Promise((done) => setTimeout(done, 50));
   assert.ok(asked.length < 10, `${asked.length} requests`);
 });
