@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
 from cli.left_out import explain_left_out
@@ -42,6 +43,8 @@ class Report:
     output: str | None
     warnings: tuple[str, ...]
     error: dict[str, str] | None
+    input: str | None = None
+    """The file on this machine that was painted, as it was named; None if that is not known."""
     waiting: dict[str, str] | None = None
     """What the job waits for, as ``reason`` and ``since``; None while it makes progress."""
 
@@ -110,6 +113,10 @@ class Report:
     def unfetched(self, why: str) -> Report:
         """Return the report of a result that could not be fetched."""
         return replace(self, error={"code": "NOT_FETCHED", "message": why})
+
+    def of_file(self, path: Path, name: str) -> Report:
+        """Return the report of a file that the user named, who knows it by ``name``."""
+        return replace(self, input=str(path), video=name)
 
     def json(self) -> str:
         """Return the report as one line of JSON."""

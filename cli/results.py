@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -136,15 +137,16 @@ def result_names(videos: Sequence[Path], slug: str) -> list[str]:
     >>> result_names([Path("a/clip.mp4"), Path("a/clip.mov"), Path("b/clip.mov")], "udnie")
     ['clip.mp4.udnie', 'clip.mov.udnie', 'clip.mov-2.udnie']
     """
-    stems = Counter(video.stem for video in videos)
-    names: list[str] = []
+    # Many disks do not distinguish names that differ only in case.
+    stems = Counter(_folded(video.stem) for video in videos)
+    names: dict[str, str] = {}
     for video in videos:
-        stem = video.stem if stems[video.stem] == 1 else video.name
+        stem = video.stem if stems[_folded(video.stem)] == 1 else video.name
         number = 1
-        while (name := _named(stem, "" if number == 1 else f"-{number}", slug)) in names:
+        while _folded(name := _named(stem, "" if number == 1 else f"-{number}", slug)) in names:
             number += 1
-        names.append(name)
-    return names
+        names[_folded(name)] = name
+    return list(names.values())
 
 
 def fetch_target(output: Output | None, result: str) -> Target:
@@ -211,6 +213,10 @@ def _named(stem: str, number: str, slug: str) -> str:
     room = LONGEST_NAME_BYTES - _BESIDE_NAME_BYTES
     end = f"{number}.{_cut(slug, room - len(number) - 1 - _LEAST_STEM_BYTES)}"
     return f"{_cut(stem, room - len(os.fsencode(end)))}{end}"
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _cut(text: str, most_bytes: int) -> str:

@@ -11,7 +11,8 @@ from typing import Final
 VIDEO_ENDINGS: Final = frozenset(
     f".{ending}"
     for ending in (
-        "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv".split()  # noqa: SIM905 - a list of 17 lines says no more
+        "3g2 3gp asf avi dv f4v flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob "  # noqa: SIM905 - a list of 22 lines says no more
+        "webm wmv y4m".split()
     )
 )
 """The files of a folder that count as videos; a file that is named itself always does."""
@@ -35,6 +36,53 @@ def find_videos(words: Sequence[str], styles: Iterable[str] = ()) -> tuple[list[
             videos.setdefault(place, path)
         problems += refused
     return list(videos.values()), problems
+
+
+def find_left_out(words: Iterable[str]) -> list[str]:
+    """Return a sentence for each folder of ``words`` that also holds what is not painted.
+
+    Hidden files do not count, and results of earlier runs are videos themselves.
+    """
+    folders = [Path(word) for word in words if os.path.isdir(word)]  # noqa: PTH112 - a name may be too long
+    return [
+        f"{folder}: left out {enumerated(names)}; to paint what one of them holds, name it"
+        for folder in folders
+        if (names := [_shown(path) for path in sorted(folder.iterdir()) if _is_left_out(path)])
+    ]
+
+
+def short_names(videos: Sequence[Path]) -> list[str]:
+    """Return the files' names, with as many folders before them as it takes to tell them apart.
+
+    >>> short_names([Path("a/x.mp4"), Path("b/x.mp4"), Path("b/y.mp4")])
+    ['a/x.mp4', 'b/x.mp4', 'y.mp4']
+    """
+    return [_short_name(video, [other for other in videos if other != video]) for video in videos]
+
+
+def enumerated(names: Sequence[str], most: int = 10) -> str:
+    """Return names as a list, and how many more there are.
+
+    >>> enumerated(["a", "b", "c"]), enumerated(["a", "b", "c"], most=1)
+    ('a, b, c', 'a and 2 more')
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
+
+
+def _short_name(video: Path, others: Sequence[Path]) -> str:
+    for count in range(1, len(video.parts)):
+        if all(other.parts[-count:] != video.parts[-count:] for other in others):
+            return str(Path(*video.parts[-count:]))
+    return str(video)
+
+
+def _is_left_out(path: Path) -> bool:
+    return path.name[0] != "." and (path.is_dir() or path.suffix.lower() not in VIDEO_ENDINGS)
+
+
+def _shown(path: Path) -> str:
+    return f"{path.name}/" if path.is_dir() else path.name
 
 
 def _find(word: str, styles: tuple[str, ...]) -> tuple[list[Path], list[str]]:

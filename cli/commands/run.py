@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -26,7 +26,7 @@ from cli.progress import JobProgress
 from cli.report import Report
 from cli.results import Target, find_result_problems, plan_targets
 from cli.room import doubt_about_results
-from cli.videos import find_videos
+from cli.videos import enumerated, find_left_out, find_videos, short_names
 from local.defaults import SAMPLE, gallery
 from shared.contracts.errors import SourceRefused, StylestreamError
 from shared.contracts.style_request import StyleRequest
@@ -52,6 +52,7 @@ class _Order:
     """A video to paint, and the target of its result."""
 
     video: Path
+    name: str
     target: Target
     meter: Meter
 
@@ -68,6 +69,8 @@ async def run(arguments: Namespace) -> int:
     targets, problems = plan_targets(arguments.output, videos, request.slug)
     refuse(problems)
     with JobProgress(quiet=arguments.quiet) as progress:
+        for said in find_left_out(arguments.videos):
+            progress.say(said)
         work = _Run(request, progress, arguments)
         orders = work.accept(videos, targets)
         if orders:
@@ -78,7 +81,18 @@ async def run(arguments: Namespace) -> int:
                 progress.say(doubt)
             async with open_place(arguments, progress, accepted) as place:
                 await _or_failure(place.stack, work.paint(place, orders))
+        if said := _what_failed(work.reports):
+            progress.say(said)
     return exit_code(work.reports)
+
+
+def _what_failed(reports: list[Report]) -> str:
+    """Return a sentence that names all failures again, for whoever comes back to many videos."""
+    failed = [report.video for report in reports if not report.succeeded]
+    if not failed or len(reports) == 1:
+        return ""
+    done = len(reports) - len(failed)
+    return f"{done} of {len(reports)} videos are done; failed: {enumerated(failed)}"
 
 
 class _Run:
@@ -99,9 +113,9 @@ class _Run:
         Raises:
             ConfigurationError: a result exists, and no option says what to do with it.
         """
-        orders: list[tuple[Path, Target]] = []
+        orders: list[tuple[Path, str, Target]] = []
         existing: list[str] = []
-        for video, target in zip(videos, targets, strict=True):
+        for video, name, target in zip(videos, short_names(videos), targets, strict=True):
             if target.existing and not self._arguments.force:
                 if self._arguments.skip_existing:
                     self._progress.say(f"{target.existing} exists: skipped")
@@ -111,17 +125,17 @@ class _Run:
                         "--skip-existing leaves the video out"
                     )
                 continue
-            orders.append((video, target))
+            orders.append((video, name, target))
         refuse(existing)
         return [order for one in orders if (order := self._look_into(*one))]
 
-    def _look_into(self, video: Path, target: Target) -> _Order | None:
+    def _look_into(self, video: Path, name: str, target: Target) -> _Order | None:
         try:
             expected = expected_frames(video, self._request)
         except SourceRefused as refusal:
-            self._end(Report.refused(video.name, self._request, refusal), video)
+            self._end(Report.refused(name, self._request, refusal), video, name)
             return None
-        return _Order(video, target, self._progress.add(video.name, expected))
+        return _Order(video, name, target, self._progress.add(name, expected))
 
     async def paint(self, place: Place, orders: list[_Order]) -> None:
         """Paint all videos; jobs that are interrupted are cancelled."""
@@ -154,7 +168,7 @@ class _Run:
             report = report.judged_strictly()
         if status.result is not None and report.succeeded:
             report = await self._fetch(place, status, order.target.file(status.result))
-        self._end(report, order.video)
+        self._end(report, order.video, order.name)
 
     async def _fetch(self, place: Place, status: Status, path: Path) -> Report:
         try:
@@ -168,9 +182,9 @@ class _Run:
             )
         return Report.of(status, str(fetched))
 
-    def _end(self, report: Report, video: Path) -> None:
+    def _end(self, report: Report, video: Path, name: str) -> None:
         # Its upload may have a number, but the user knows the file.
-        report = replace(report, video=video.name)
+        report = report.of_file(video, name)
         self.reports.append(report)
         tell(report, self._progress, as_json=self._arguments.json)
 

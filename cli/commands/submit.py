@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Final
 
 from cli.commands.common import (
@@ -21,11 +23,11 @@ from cli.interruption import Interrupted
 from cli.progress import JobProgress
 from cli.report import Report
 from cli.room import find_room_problems
-from cli.videos import find_videos
+from cli.videos import find_left_out, find_videos
 from client import Pipeline, Submission, open_pipeline
 from client.account import find_account
 from local.defaults import gallery
-from shared.telemetry.escapes import escaped_json
+from shared.telemetry.escapes import escaped, escaped_json
 
 _UNNOTICED: Final = (
     "the upload has not been picked up; is a splitter running? The upload stays, and "
@@ -47,14 +49,17 @@ async def submit(arguments: Namespace) -> int:
     account = find_account(arguments.dir)
     if account.directory is not None:
         refuse(find_room_problems(videos, account.directory))
-    submissions: list[Submission] = []
+    if not arguments.quiet:
+        for said in find_left_out(arguments.videos):
+            print(f"stylestream: {escaped(said)}", file=sys.stderr)
+    submissions: list[tuple[Path, Submission]] = []
     try:
         async with open_pipeline(account) as pipeline:
             for video in videos:
                 submission = await pipeline.submit(video, request)
-                submissions.append(submission)
+                submissions.append((video, submission))
                 if not arguments.wait:
-                    print(_line(submission, as_json=arguments.json), flush=True)
+                    print(_line(video, submission, as_json=arguments.json), flush=True)
             return await _wait(pipeline, submissions, arguments) if arguments.wait else 0
     except asyncio.CancelledError:
         if submissions:
@@ -62,27 +67,33 @@ async def submit(arguments: Namespace) -> int:
         raise
 
 
-async def _wait(pipeline: Pipeline, submissions: list[Submission], arguments: Namespace) -> int:
+async def _wait(
+    pipeline: Pipeline, submissions: list[tuple[Path, Submission]], arguments: Namespace
+) -> int:
     patience = Patience()
     with JobProgress(quiet=arguments.quiet) as progress:
 
-        async def one(submission: Submission) -> Report | None:
+        async def one(video: Path, submission: Submission) -> Report | None:
             meter = progress.add(submission.video_name)
             status = await wait_for(pipeline, submission, progress, meter, patience, _UNNOTICED)
             if status is None:
                 return None
-            report = Report.of(status)
+            report = Report.of(status).of_file(video, status.video_name)
             report = report.judged_strictly() if arguments.strict else report
             tell(report, progress, as_json=arguments.json)
             return report
 
-        reports = await asyncio.gather(*map(one, submissions))
+        reports = await asyncio.gather(*(one(*each) for each in submissions))
     ended = [report for report in reports if report is not None]
     return exit_code(ended) if len(ended) == len(reports) else 1
 
 
-def _line(submission: Submission, *, as_json: bool) -> str:
+def _line(video: Path, submission: Submission, *, as_json: bool) -> str:
     if not as_json:
         return submission.job_id
-    content = {"job_id": submission.job_id, "video": submission.video_name}
+    content = {
+        "job_id": submission.job_id,
+        "video": submission.video_name,
+        "input": str(video),
+    }
     return escaped_json(json.dumps(content, ensure_ascii=False))

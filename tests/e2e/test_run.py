@@ -47,6 +47,7 @@ async def test_run_paints_a_video_and_tells_programs_about_it(clip: Path, tmp_pa
     report = json.loads(out)
     assert report["status"] == "done"
     assert report["frames"] == 20
+    assert (report["video"], report["input"]) == ("a clip.mp4", str(clip))
     assert report["error"] is None
     assert {"job_id", "chunks", "seconds", "fps", "output"} <= report.keys()
     result = Path(report["output"])
@@ -112,6 +113,21 @@ async def test_a_job_that_fails_is_exit_code_1_with_its_cause_on_stderr(tmp_path
     assert json.loads(out)["error"]["code"] == "NOT_A_VIDEO"
     assert len(err.strip().splitlines()) == 1
     assert "notes.mp4" in err
+
+
+async def test_failures_among_several_videos_are_named_again_at_the_end(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes.mp4").write_text("no video " * 50)
+    (tmp_path / "a/photo.jpg").touch()
+    code, out, err = await run("run", tmp_path / "a", tmp_path / "b", "-o", tmp_path, "--json")
+    assert code == 1
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [one["input"] for one in told] == [f"{tmp_path}/{folder}/notes.mp4" for folder in "ab"]
+    left_out, first, _, last = err.splitlines()
+    assert "left out photo.jpg" in left_out
+    assert first.startswith("stylestream: a/notes.mp4: failed: ")
+    assert last == "0 of 2 videos are done; failed: a/notes.mp4, b/notes.mp4"
 
 
 async def test_ctrl_c_stops_everything_that_was_started(clip: Path, tmp_path: Path) -> None:

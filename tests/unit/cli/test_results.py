@@ -40,6 +40,12 @@ def test_videos_of_one_name_are_numbered() -> None:
     ]
 
 
+def test_results_stay_apart_on_disks_that_do_not_distinguish_case() -> None:
+    assert names("clip.mp4", "Clip.mov") == ["clip.mp4.udnie", "Clip.mov.udnie"]
+    assert names("x.MP4", "x.mp4") == ["x.MP4.udnie", "x.mp4-2.udnie"]
+    assert names("\u00e9.mp4", "e\u0301.mp4") == ["\u00e9.mp4.udnie", "e\u0301.mp4-2.udnie"]
+
+
 @pytest.mark.parametrize("letter", ["x", "日"])
 def test_long_names_are_cut_between_characters_and_stay_apart(letter: str) -> None:
     long = letter * (251 // len(letter.encode()))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.videos import find_videos
+from cli.videos import find_left_out, find_videos, short_names
 
 STYLES = ["udnie", "the-scream"]
 
@@ -69,3 +69,24 @@ def test_a_link_that_leads_nowhere_is_not_called_missing(tmp_path: Path, leads_t
     link = tmp_path / "link.mp4"
     link.symlink_to(leads_to)
     assert find_videos([str(link)])[1] == [f"{link}: this link leads to no file"]
+
+
+def test_what_a_folder_holds_besides_videos_is_named(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.udnie.mp4", "loop.gif", "notes.txt", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "more").mkdir()
+    said = (
+        f"{tmp_path}: left out loop.gif, more/, notes.txt; to paint what one of them holds, name it"
+    )
+    assert find_left_out([str(tmp_path), str(tmp_path / "a.mp4")]) == [said]
+    assert find_left_out([str(tmp_path / "more")]) == []
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").touch()
+    assert (
+        "14.jpg, 15.jpg, 16.jpg, 17.jpg and 13 more; to paint" in find_left_out([str(tmp_path)])[0]
+    )
+
+
+def test_videos_of_one_name_are_told_apart_by_their_folders() -> None:
+    videos = [Path(path) for path in ("a/x/1.mp4", "b/x/1.mp4", "1.mp4", "c/2.mp4", "/d/2.mp4")]
+    assert short_names(videos) == ["a/x/1.mp4", "b/x/1.mp4", "1.mp4", "c/2.mp4", "d/2.mp4"]
