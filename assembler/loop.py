@@ -109,9 +109,7 @@ class Assembler:
         """
         for job in list(self._jobs.values()):
             if job.partition_id == partition_id and not (job.concluding or job.orphaned):
-                job.released = True
-                self._drop(job)
-                self._released[job.job_id] = job
+                self._let_go(job)
 
     def settled(self, anew: bool) -> None:
         """Settle the jobs that were released; if the hub was recreated, take them up again.
@@ -202,6 +200,8 @@ class Assembler:
             return None
         self._jobs[job.job_id] = job
         self._metrics.in_hand(+1)
+        if delivery.will_be_redelivered:  # its partition was lost meanwhile
+            self._let_go(job)
         return job
 
     async def _find_or_open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
@@ -296,6 +296,11 @@ class Assembler:
             if not await self._dead_lettering.dead_letter(job.delivery, error):
                 return
         job.done()
+
+    def _let_go(self, job: Job) -> None:
+        job.released = True
+        self._drop(job)
+        self._released[job.job_id] = job
 
     def _drop(self, job: Job) -> None:
         if self._jobs.get(job.job_id) is job:

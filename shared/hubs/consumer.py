@@ -307,10 +307,10 @@ class Consumer:
         )
 
     def _let_go(self, partition: OwnedPartition) -> None:
-        partition.close()
-        self._metrics.released(partition.context.partition_id)
         # Events in hand from a hub that was recreated do not come again.
-        if self._on_released is not None and not self._begins_anew:
+        partition.close(passed_on=not self._begins_anew)
+        self._metrics.released(partition.context.partition_id)
+        if self._on_released is not None and partition.passed_on:
             self._on_released(partition.context.partition_id)
 
     def _claimed_partition(self) -> OwnedPartition | None:

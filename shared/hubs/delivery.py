@@ -59,7 +59,7 @@ class Delivery:
     @property
     def will_be_redelivered(self) -> bool:
         """Whether its partition is no longer ours: its new owner gets the event unless done."""
-        return self._partition.closed
+        return self._partition.passed_on
 
     def done(self) -> None:
         """Note that the event will never need further work. Repeating it changes nothing."""
@@ -86,6 +86,8 @@ class OwnedPartition:
     """Whether it is being handed over to another consumer: no more of its events are taken up."""
     closed: bool = False
     """Whether the client has released it."""
+    passed_on: bool = False
+    """Whether its next owner gets what is unfinished; not if its hub was recreated."""
     abandoned: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -103,9 +105,9 @@ class OwnedPartition:
         handled = -1 if self.handled is None else self.handled
         return oldest is not None and oldest.sequence_number <= handled
 
-    def close(self) -> None:
-        """Note that the client has released it."""
-        self.closed = True
+    def close(self, *, passed_on: bool = True) -> None:
+        """Note that the client has released it, and whether its next owner goes on with it."""
+        self.closed, self.passed_on = True, passed_on
         self.changed.set()
 
     def abandon(self) -> None:

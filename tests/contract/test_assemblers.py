@@ -9,14 +9,17 @@ from assembler_bench import Bench, assembling, running, seal, started
 from azurites import port_of
 from manifests import manifest, store_whole
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from assembler.job import Job, first_record
+from assembler.loop import Assembler
 from assembler.records import Records
 from chaos.storage_proxy import REFUSALS, StorageProxy
 from local import azurite
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
 from shared.contracts.status import Failure, Status
+from shared.hubs.delivery import Delivery
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -49,6 +52,40 @@ async def test_jobs_go_with_their_partition_and_nobody_else_judges_them(
             ends = [await bench.ended(job) for job in jobs]
             await bench.until(lambda: _is(followed(bench.metrics) + followed(other) == 0))
     assert [end.error and end.error.code for end in ends] == ["CHUNK_POISONED"] * JOBS
+
+
+async def test_an_event_that_waits_for_storage_while_its_partition_is_lost_is_the_new_owners(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, port, take = uuid.uuid4().hex[:24], port_of(storage_connection), Assembler.take
+    taken: list[Assembler] = []
+
+    async def noted(assembler: Assembler, delivery: Delivery) -> None:
+        await take(assembler, delivery)
+        taken.append(assembler)
+
+    monkeypatch.setattr(Assembler, "take", noted)
+    async with (
+        StorageProxy(lambda: port, lambda _: None) as proxy,
+        running(azurite.connection_string(proxy.port), eventhub_connection) as bench,
+    ):
+        hub = {"hub": bench.settings.segments_hub}
+        owned = ("assembler_owned_partitions", hub)
+        await bench.until(lambda: _is(bench.metrics.get_sample_value(*owned) == 2))
+        # Given an assembler that cannot reach storage, by which it could keep its partitions
+        proxy.refusing = "503"
+        await bench.hub.by_job(started(job))
+        reachable = {"storage_connection_string": SecretStr(storage_connection)}
+        other = CollectorRegistry()
+        async with assembling(bench.settings.model_copy(update=reachable), other):
+            await bench.until(lambda: _is(followed(other) == 1))
+            await bench.until(lambda: _is(bench.metrics.get_sample_value(*owned) == 0))
+            # When it can do so again, and goes on with the event
+            proxy.refusing = None
+            await bench.until(lambda: _is(len({*taken}) == 2))
+            # Then one of the two follows the job, at most: it may be about to be given its share
+            assert followed(bench.metrics) + followed(other) <= 1
+            await bench.until(lambda: _is(followed(bench.metrics) + followed(other) == 1))
 
 
 async def _is(truth: bool) -> bool:
