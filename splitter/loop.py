@@ -228,7 +228,8 @@ class Splitter:
             if extent is None:
                 with self._outlets.metrics.timed("split"):
                     extent = await retry_on_scarcity(lambda: self._job(request, monitor).run())
-                await self._charge(request, extent.frames)
+            # Also after a split that has ended before: its splitter may have been killed here.
+            await self._charge(request, extent.frames)
         except (GivenBack, CutChanged):
             raise
         except JobOver as over:

@@ -17,6 +17,8 @@ from shared.contracts.manifest import Manifest
 from shared.contracts.status import SplitProgress
 from shared.hubs import scarcity
 from shared.storage.blobs import BlobStore
+from splitter.budget import Ledger
+from splitter.intake.budgets import Budgets, ledger_blob
 from splitter.job import SplitJob
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -147,3 +149,27 @@ async def test_a_machine_without_memory_is_waited_for_once_and_the_video_is_not_
         once = await bench.job("once.mp4", await bench.upload("once.mp4", 8))
         assert (await bench.sealed(once.job_id)).frames == 8
         assert bench.failed() == set()
+
+
+async def test_frames_are_charged_though_the_splitter_ended_just_before_that(
+    storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ended(*_: object) -> None:
+        """Charge nothing, as a splitter does that was killed."""
+
+    async with bench_of(storage_connection, eventhub_connection, budget_daily_frames=100) as bench:
+        with monkeypatch.context() as killed:
+            killed.setattr(Budgets, "charge", ended)
+            async with bench.splitting():
+                etag = await bench.upload("eve/film.mp4", 16)
+                job = await bench.job("eve/film.mp4", etag)
+                await bench.until(lambda: bench.split(1))
+        # When its event comes again, to another splitter
+        await bench.tell("eve/film.mp4", etag)
+        async with bench.splitting():
+            await bench.until(lambda: bench.split(1))
+        ledger = await bench.blobs.read(
+            bench.settings.frames_container, ledger_blob("eve/film.mp4")
+        )
+    assert ledger
+    assert Ledger.model_validate_json(ledger).jobs[job.job_id].frames == 16
