@@ -140,8 +140,11 @@ def _problem(error: Exception, request: web.Request) -> Problem:
     match error:
         case Problem():
             return error
-        case web.HTTPException(status=status, reason=reason):
-            return Problem(HTTPStatus(status), f"{reason}: {request.method} {request.path}")
+        case web.HTTPException(status=status, reason=reason, headers=headers):
+            allowed = {name: headers[name] for name in ("Allow",) if name in headers}
+            return Problem(
+                HTTPStatus(status), f"{reason}: {request.method} {request.path}", allowed
+            )
         case TransientError():
             log.warning("request deferred", path=request.path, error=str(error))
             return Problem(
