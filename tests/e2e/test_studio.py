@@ -254,7 +254,7 @@ async def test_the_keyboard_is_enough(page, stack, tmp_path):
         await page.keyboard.press("Enter")
         state = page.locator(".job.shown .job-state")
         await expect(state).to_contain_text("Reading", timeout=PATIENCE_MS)
-        cancel = page.locator(".job.shown").get_by_role("button", name="Cancel", exact=True)
+        cancel = page.locator(".job.shown").get_by_role("button", name="Cancel")
         await cancel.focus()
         await page.keyboard.press("Enter")
         await expect(state).to_contain_text("Cancelled", timeout=PATIENCE_MS)
