@@ -12,6 +12,7 @@ splitter must be counted where the crash cannot lose the count.
 from __future__ import annotations
 
 import hashlib
+import uuid
 from typing import Final, Self
 
 from shared.contracts.errors import PermanentError
@@ -26,6 +27,8 @@ from splitter.upload import Video
 
 _ATTEMPTS: Final = "attempts"
 _CHUNKS: Final = "chunks"
+_BY: Final = "attempted_by"
+"""Which splitter has counted the last attempt."""
 _SEEN: Final = "seen"
 """When the record of progress that was looked at last had been written."""
 
@@ -86,6 +89,7 @@ class Openings:
         self._container = container
         self._progress_container = progress
         self._attempts = attempts
+        self._splitter = uuid.uuid4().hex
 
     async def find(self, name: str, etag: str) -> Opening | None:
         """Return the opening of version ``etag`` of upload ``name``; None if there is none."""
@@ -124,20 +128,23 @@ class Openings:
     ) -> None:
         """Count one more attempt; ``version`` is that of an opening never begun before.
 
-        The count restarts after an attempt that got further than all before it or that ended while
-        waiting: the video was not what ended that splitter.
+        An attempt that was counted here has not ended this splitter: it is not counted again, also
+        if the answer of storage was lost. The count restarts after an attempt that got further than
+        all before it or that ended while waiting: the video was not what ended that splitter.
 
         Raises:
             PermanentError: ``SPLIT_POISONED``: there were too many attempts without progress.
         """
         blob = _blob(name, etag)
         if version is not None:
-            first = {_ATTEMPTS: "1", _CHUNKS: "0"}
+            first = {_ATTEMPTS: "1", _CHUNKS: "0", _BY: self._splitter}
             if await self._blobs.annotate(self._container, blob, first, etag=version):
                 return
         progress = await self._progress(opening.job_id)
         while (facts := await self._blobs.facts(self._container, blob)) is not None:
-            counted = self._count(facts.metadata, progress)
+            if facts.metadata.get(_BY) == self._splitter:
+                return
+            counted = {**self._count(facts.metadata, progress), _BY: self._splitter}
             if await self._blobs.annotate(self._container, blob, counted, etag=facts.etag):
                 return
 

@@ -10,15 +10,22 @@ import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
 from azurites import port_of
+from manifests import manifest, store_whole
 
+from assembler.attempts import AssemblyAttempts
+from assembler.settings import AssemblerSettings
 from chaos.history import BlobCall
 from chaos.storage_proxy import StorageProxy
 from client import Pipeline, StyleRequest, StylestreamError
 from client.account import Containers
 from local import azurite
+from shared.contracts.errors import PermanentError, ResultError
 from shared.contracts.layout import job_id, status_blob
 from shared.contracts.status import Status
 from shared.storage.accounts import storage_client
+from shared.storage.blobs import BlobStore
+from splitter.openings import Opening, Openings
+from splitter.upload import Video
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 JOB = "7" * 24
@@ -102,3 +109,56 @@ async def test_a_job_is_cancelled_once(account: BlobServiceClient, proxy: Storag
     with pytest.raises(StylestreamError, match="is cancelled already"):
         await pipeline.cancel(JOB)
     assert (await pipeline.status(JOB)).state == "cancelled"
+
+
+@pytest.fixture
+def lost_answers(proxy: StorageProxy) -> list[BlobCall]:
+    """The changes of metadata whose answers are lost: the first one."""
+    lost: list[BlobCall] = []
+
+    async def lose(call: BlobCall) -> None:
+        proxy.losing_answers = call.operation == "metadata" and not lost
+        if proxy.losing_answers:
+            lost.append(call)
+
+    proxy.call_hooks.append(lose)
+    return lost
+
+
+async def test_an_attempt_at_a_split_is_counted_once(
+    account: BlobServiceClient, lost_answers: list[BlobCall]
+) -> None:
+    blobs, container = BlobStore(account), f"t{uuid.uuid4().hex[:8]}"
+    await account.create_container(container)
+    openings = Openings(blobs, container, container, attempts=2)
+    video = Video(name="v.mp4", url="u", etag="e", size=1)
+    opening = Opening(
+        job_id=JOB,
+        video=video,
+        style=StyleRequest(style="udnie"),
+        chunk_frames=8,
+        first_chunk_frames=8,
+        longest_pause_s=1.0,
+    )
+    _, version = await openings.keep("v.mp4", "e", opening)
+    await openings.begin("v.mp4", "e", opening, version)
+    assert lost_answers
+    # One more that ends its splitter is allowed, and not two
+    await Openings(blobs, container, container, attempts=2).begin("v.mp4", "e", opening)
+    with pytest.raises(PermanentError, match="2 times"):
+        await Openings(blobs, container, container, attempts=2).begin("v.mp4", "e", opening)
+
+
+async def test_an_attempt_at_a_result_is_counted_once(
+    account: BlobServiceClient, lost_answers: list[BlobCall]
+) -> None:
+    blobs, container = BlobStore(account), f"t{uuid.uuid4().hex[:8]}"
+    await account.create_container(container)
+    whole = manifest(JOB, [8])
+    await store_whole(blobs, container, whole)
+    settings = AssemblerSettings.model_construct(assembly_attempts=2, frames_container=container)
+    assert await AssemblyAttempts(settings, blobs).begin(whole) == 0
+    assert lost_answers
+    assert await AssemblyAttempts(settings, blobs).begin(whole) == 1
+    with pytest.raises(ResultError, match="2 times"):
+        await AssemblyAttempts(settings, blobs).begin(whole)

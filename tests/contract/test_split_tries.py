@@ -92,16 +92,15 @@ async def test_a_video_that_ends_its_splitter_again_and_again_is_given_up(
     async with bench_of(storage_connection, eventhub_connection, split_attempts=2) as bench:
         etag = await bench.upload("killer.mp4", 8)
         container = bench.settings.jobs_container
-        openings = bench.openings(2)
         async with bench.splitting(split_attempts=2):
             job = await bench.job("killer.mp4", etag)
             await bench.sealed(job.job_id)
         # Two splitters have begun with it, and nothing came of it
         await bench.blobs.delete(bench.settings.frames_container, f"{job.job_id}/manifest.json")
         await bench.blobs.delete(container, progress_blob(job.job_id))
-        await openings.begin("killer.mp4", etag, job)
+        await bench.openings(2).begin("killer.mp4", etag, job)
         with pytest.raises(PermanentError, match="ended the splitter 2 times at the same place"):
-            await openings.begin("killer.mp4", etag, job)
+            await bench.openings(2).begin("killer.mp4", etag, job)
         await bench.tell("killer.mp4", etag)
         async with bench.splitting():
 
@@ -121,16 +120,16 @@ async def test_a_split_that_waited_when_its_splitter_was_killed_is_not_counted(
             etag = await bench.upload("film.mp4", 8)
             job = await bench.job("film.mp4", etag)
             await bench.sealed(job.job_id)
-        openings, record = bench.openings(2), progress_blob(job.job_id)
+        record = progress_blob(job.job_id)
         for minute in range(10):
             at = f"2026-01-01T00:0{minute}:00+00:00"
             waits = SplitProgress(frames=8, chunks=1, waiting_for="a stylizer", at=at)
             await bench.blobs.replace(bench.settings.jobs_container, record, waits.to_json())
-            await openings.begin("film.mp4", etag, job)
+            await bench.openings(2).begin("film.mp4", etag, job)
         # One that is killed before it records anything did not wait: the record is an earlier one's
-        await openings.begin("film.mp4", etag, job)
+        await bench.openings(2).begin("film.mp4", etag, job)
         with pytest.raises(PermanentError, match="ended the splitter 2 times at the same place"):
-            await openings.begin("film.mp4", etag, job)
+            await bench.openings(2).begin("film.mp4", etag, job)
 
 
 async def test_a_machine_without_memory_is_waited_for_once_and_the_video_is_not_blamed(
