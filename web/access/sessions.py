@@ -53,6 +53,8 @@ class Sessions:
 
     def sign_out(self, session: Session) -> None:
         """End a session now, for all requests and streams that this instance answers."""
+        if not session.key:  # it shares that with everybody behind a proxy
+            return
         now = time.time()
         self._signed_out = {key: at for key, at in self._signed_out.items() if at > now}
         self._signed_out[session.key] = session.ends_at

@@ -11,6 +11,7 @@ from shared.service.settings import load
 from web.access.entra import check_claims, user_of
 from web.access.limits import Limits
 from web.access.seals import Seals
+from web.access.sessions import Session, Sessions
 from web.access.users import User
 from web.problems import Problem
 from web.settings import WebSettings
@@ -62,6 +63,16 @@ def test_a_seal_opens_for_its_purpose_with_its_secret_and_in_time(monkeypatch):
     later = time.time() + 61
     monkeypatch.setattr(time, "time", lambda: later)
     assert Seals("one").open("session", sealed, 60) is None
+
+
+def test_signing_out_ends_no_session_but_its_own():
+    sessions, ada = Sessions(Seals(LONG), 60), User("a", "Ada", operator=False)
+    ended, kept = sessions.find(sessions.begin(ada)), sessions.find(sessions.begin(ada))
+    # As behind a proxy, which alone knows when somebody signs out.
+    unnamed = Session(ada, time.time() + 60)
+    for session in (ended, unnamed):
+        sessions.sign_out(session)
+    assert [sessions.is_over(each) for each in (ended, kept, unnamed)] == [True, False, False]
 
 
 @pytest.mark.parametrize(
