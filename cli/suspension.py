@@ -16,17 +16,20 @@ def drawn(live: Live) -> Iterator[Live]:
     """Draw live lines on the terminal, but not while Ctrl-Z has suspended this process."""
 
     def suspend() -> None:
+        drawing = live.is_started
         live.stop()
         os.kill(os.getpid(), signal.SIGSTOP)
-        live.start()
+        if drawing:
+            live.start()
 
     heeded = signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL
     loop = asyncio.get_running_loop()
-    with live:
-        if heeded:
-            loop.add_signal_handler(signal.SIGTSTP, suspend)
-        try:
+    # From before the cursor is hidden until it is shown again.
+    if heeded:
+        loop.add_signal_handler(signal.SIGTSTP, suspend)
+    try:
+        with live:
             yield live
-        finally:
-            if heeded:
-                loop.remove_signal_handler(signal.SIGTSTP)
+    finally:
+        if heeded:
+            loop.remove_signal_handler(signal.SIGTSTP)

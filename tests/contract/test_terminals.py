@@ -102,7 +102,8 @@ async def test_a_command_that_is_suspended_gives_the_terminal_back_until_it_goes
 ):
     async with watched(words, settings) as shown:
         shown.process.send_signal(signal.SIGTSTP)
-        _, state = await asyncio.to_thread(os.waitpid, shown.process.pid, os.WUNTRACED)
+        async with asyncio.timeout(DEADLINE_S):
+            _, state = await asyncio.to_thread(os.waitpid, shown.process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(state)
         await shown.until(lambda: shown.cursor == SHOWN)
         shown.process.send_signal(signal.SIGCONT)
