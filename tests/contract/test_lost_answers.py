@@ -41,16 +41,17 @@ async def proxy(storage_connection: str) -> AsyncIterator[StorageProxy]:
         yield proxy
 
 
-def lose_next_answer(proxy: StorageProxy) -> None:
-    """Lose the answer to the next write of a blob, and to no other."""
+def lose_next_answer(proxy: StorageProxy, operation: str = "write") -> list[BlobCall]:
+    """Lose the answer to the next call of a kind, and to no other; return the call once it is."""
     found: list[BlobCall] = []
 
     async def lose_first(call: BlobCall) -> None:
-        proxy.losing_answers = call.operation == "write" and not found
+        proxy.losing_answers = call.operation == operation and not found
         if proxy.losing_answers:
             found.append(call)
 
     proxy.call_hooks.append(lose_first)
+    return found
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -111,23 +112,10 @@ async def test_a_job_is_cancelled_once(account: BlobServiceClient, proxy: Storag
     assert (await pipeline.status(JOB)).state == "cancelled"
 
 
-@pytest.fixture
-def lost_answers(proxy: StorageProxy) -> list[BlobCall]:
-    """The changes of metadata whose answers are lost: the first one."""
-    lost: list[BlobCall] = []
-
-    async def lose(call: BlobCall) -> None:
-        proxy.losing_answers = call.operation == "metadata" and not lost
-        if proxy.losing_answers:
-            lost.append(call)
-
-    proxy.call_hooks.append(lose)
-    return lost
-
-
 async def test_an_attempt_at_a_split_is_counted_once(
-    account: BlobServiceClient, lost_answers: list[BlobCall]
+    account: BlobServiceClient, proxy: StorageProxy
 ) -> None:
+    lost = lose_next_answer(proxy, "metadata")
     blobs, container = BlobStore(account), f"t{uuid.uuid4().hex[:8]}"
     await account.create_container(container)
     openings = Openings(blobs, container, container, attempts=2)
@@ -142,7 +130,7 @@ async def test_an_attempt_at_a_split_is_counted_once(
     )
     _, version = await openings.keep("v.mp4", "e", opening)
     await openings.begin("v.mp4", "e", opening, version)
-    assert lost_answers
+    assert lost
     # One more that ends its splitter is allowed, and not two
     await Openings(blobs, container, container, attempts=2).begin("v.mp4", "e", opening)
     with pytest.raises(PermanentError, match="2 times"):
@@ -150,15 +138,16 @@ async def test_an_attempt_at_a_split_is_counted_once(
 
 
 async def test_an_attempt_at_a_result_is_counted_once(
-    account: BlobServiceClient, lost_answers: list[BlobCall]
+    account: BlobServiceClient, proxy: StorageProxy
 ) -> None:
+    lost = lose_next_answer(proxy, "metadata")
     blobs, container = BlobStore(account), f"t{uuid.uuid4().hex[:8]}"
     await account.create_container(container)
     whole = manifest(JOB, [8])
     await store_whole(blobs, container, whole)
     settings = AssemblerSettings.model_construct(assembly_attempts=2, frames_container=container)
     assert await AssemblyAttempts(settings, blobs).begin(whole) == 0
-    assert lost_answers
+    assert lost
     assert await AssemblyAttempts(settings, blobs).begin(whole) == 1
     with pytest.raises(ResultError, match="2 times"):
         await AssemblyAttempts(settings, blobs).begin(whole)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
 
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from shared.contracts.errors import ChunkError
 from shared.contracts.manifest import Chunk, Place, pts_digest
@@ -27,9 +29,19 @@ TIME_BASE = Fraction(1, 30000)
 
 def chunk(pts: list[int], width: int, height: int) -> tuple[ChunkReady, bytes]:
     """Return a chunk whose frame k is a vertical ramp with k at its left edge, and its event."""
+    ramps = (
+        np.tile(np.linspace(16 + 5 * number, 235, width, dtype=np.uint8), (height, 1))
+        for number in range(len(pts))
+    )
+    return chunk_of(ramps, pts, width, height)
+
+
+def chunk_of(
+    greys: Iterable[NDArray[np.uint8]], pts: list[int], width: int, height: int
+) -> tuple[ChunkReady, bytes]:
+    """Return a chunk of grey pictures that are shown at ``pts``, and its event."""
     writer = ChunkWriter(MEZZANINE, width=width, height=height, time_base=TIME_BASE)
-    for number, time in enumerate(pts):
-        grey = np.tile(np.linspace(16 + 5 * number, 235, width, dtype=np.uint8), (height, 1))
+    for grey, time in zip(greys, pts, strict=True):
         frame = av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")
         frame.pts = time
         writer.write(frame)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from fractions import Fraction
 from itertools import pairwise
 
-import av
 import numpy as np
 import pytest
 
-from shared.contracts.manifest import Chunk, GridShift, Place, pts_digest
+from shared.contracts.manifest import GridShift, Place
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, read_chunk
-from shared.media.encodings import MEZZANINE, SEGMENT
+from shared.media.encodings import SEGMENT
 from shared.styles.gallery import Gallery
 from stylizer.painting.chunk import paint_chunk, paint_picture
 from stylizer.painting.engine import OnnxEngine
 from stylizer.painting.frames import Canvas, Frames
+from tests.unit.stylizer.painting.test_chunk import chunk_of
 
 TICK = 1001
 SIZE = (96, 64)
@@ -27,33 +26,11 @@ SIZE = (96, 64)
 
 def chunk(shown: Sequence[int], **style: object) -> tuple[ChunkReady, bytes]:
     """Return a chunk whose frame k is still picture number ``shown[k]``, and its event."""
-    time_base = Fraction(1, 30000)
     pictures = np.random.default_rng(7).integers(0, 256, (max(shown) + 1, 8, 12), np.uint8)
-    writer = ChunkWriter(MEZZANINE, width=SIZE[0], height=SIZE[1], time_base=time_base)
-    pts = [TICK * number for number in range(len(shown))]
-    for number, time in zip(shown, pts, strict=True):
-        blocks = pictures[number].repeat(8, axis=0).repeat(8, axis=1)
-        frame = av.VideoFrame.from_ndarray(blocks, format="gray").reformat(format="yuv420p")
-        frame.pts = time
-        writer.write(frame)
-    end = TICK * len(shown)
-    event = ChunkReady(
-        job_id="j",
-        chunk=Chunk(
-            index=0,
-            first_frame=0,
-            frames=len(shown),
-            first_pts=0,
-            duration=end,
-            pts_digest=pts_digest(pts),
-        ),
-        width=SIZE[0],
-        height=SIZE[1],
-        time_base=time_base,
-        sample_aspect_ratio=Fraction(1),
-        style=StyleRequest.model_validate({"style": "udnie", **style}),
-    )
-    return event, writer.close(end)
+    stills = (pictures[number].repeat(8, axis=0).repeat(8, axis=1) for number in shown)
+    event, mezzanine = chunk_of(stills, [TICK * number for number in range(len(shown))], *SIZE)
+    request = StyleRequest.model_validate({"style": "udnie", **style})
+    return event.model_copy(update={"style": request}), mezzanine
 
 
 class Counting:
