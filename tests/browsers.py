@@ -9,7 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+PATIENCE_MS = 60_000
+# Without it, five seconds are all that a busy machine gets for a click and what follows from it.
+expect.set_options(timeout=PATIENCE_MS)
 
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -38,6 +42,7 @@ async def open_page(browser: Browser, address: str) -> AsyncIterator[Page]:
     context = await browser.new_context(
         viewport={"width": 1280, "height": 900}, reduced_motion="reduce"
     )
+    context.set_default_timeout(PATIENCE_MS)
     opened = await context.new_page()
     troubles: list[str] = []
     opened.on("pageerror", lambda error: troubles.append(str(error)))

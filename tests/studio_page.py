@@ -10,7 +10,6 @@ import numpy as np
 from playwright.async_api import Page, expect
 
 HOSTILE = '"><img src=x onerror=globalThis.hacked=1>.mp4'
-PATIENCE_MS = 60_000
 
 LOOK = """() => {
   const video = document.getElementById("after-video");
@@ -194,14 +193,14 @@ async def change_style_over_time(page: Page) -> None:
     await page.keyboard.type("soon")
     await page.keyboard.press("Enter")
     refused = page.locator("#over-time").get_by_role("alert")
-    await expect(refused).to_contain_text("must be seconds or", timeout=PATIENCE_MS)
+    await expect(refused).to_contain_text("must be seconds or")
     await expect(page.get_by_label("When")).to_have_attribute("aria-invalid", "true")
     await page.get_by_text("Mix several").click()
     wave = "The Great Wave off Kanagawa"
     await page.locator(".card", has_text=wave).click()
     await page.get_by_label(f"When {wave} begins").fill("1:05")
     await page.keyboard.press("Enter")
-    await expect(refused).to_be_hidden(timeout=PATIENCE_MS)
+    await expect(refused).to_be_hidden()
     await expect(page.locator("#style-title")).to_have_text("Style from 1:05 on")
     await add.click()
     await expect(page.get_by_label(f"Remove {wave} from 1:15")).to_be_visible()

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
+from browsers import PATIENCE_MS
 from ports import unused_port
-from studio_page import PATIENCE_MS
 
 from local.processes import Command, Supervised
 from local.readiness import TcpReady

@@ -22,7 +22,6 @@ from playwright.async_api import Browser, Dialog, Page, Response, Route, expect
 from studio_page import (
     HEARD,
     HOSTILE,
-    PATIENCE_MS,
     PLAY_FROM,
     PLAYS,
     SAME_PICTURE,
@@ -74,7 +73,7 @@ def clip(tmp_path_factory) -> Path:
 async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page, stack, clip):
     await choose(page, clip)
     styles = len(open_gallery(None, "starry-night").styles)
-    await expect(page.locator(".card img.shown")).to_have_count(styles, timeout=PATIENCE_MS)
+    await expect(page.locator(".card img.shown")).to_have_count(styles)
     await page.locator(".card", has_text="The Great Wave").click()
     puts: list[str] = []
     page.on("request", lambda request: request.method == "PUT" and puts.append(request.url))
@@ -83,7 +82,7 @@ async def test_a_video_plays_while_it_is_being_painted_and_on_past_its_end(page,
         with held(stack, "stylizer-1"):
             await page.get_by_role("button", name="Paint", exact=True).click()
             state = page.locator(".job.shown .job-state")
-            await expect(state).to_contain_text("Reading", timeout=PATIENCE_MS)
+            await expect(state).to_contain_text("Reading")
             # The job is open, and now stays so however fast it is painted.
             open_for_now.enter_context(held(stack, "assembler"))
         playing = await when(page, lambda seen: seen["time"] > 0.5)
@@ -134,14 +133,14 @@ async def test_a_file_that_cannot_be_painted_says_why_and_its_name_runs_no_scrip
     await choose(page, video)
     await page.get_by_role("button", name="Paint", exact=True).click()
     job = page.locator(".job", has_text="onerror")
-    await expect(job.locator(".job-state.bad")).to_contain_text("Failed", timeout=PATIENCE_MS)
+    await expect(job.locator(".job-state.bad")).to_contain_text("Failed")
     await expect(job.locator(".job-name")).to_contain_text("img src=x onerror")
     assert await page.locator("img[onerror], .job-name img").count() == 0
     assert await page.evaluate("() => globalThis.hacked ?? null") is None
 
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
     await job.get_by_role("button", name="Delete").click()
-    await expect(job).to_have_count(0, timeout=PATIENCE_MS)
+    await expect(job).to_have_count(0)
 
 
 async def test_an_upload_continues_after_its_page_was_left_and_through_the_studio(page, tmp_path):
@@ -180,7 +179,7 @@ async def test_an_upload_continues_after_its_page_was_left_and_through_the_studi
     await choose(page, two_blocks)
     await page.get_by_role("button", name="Paint", exact=True).click()
     job = page.locator(".job.failed", has_text="blocks.mp4")
-    await expect(job).to_contain_text("Failed", timeout=PATIENCE_MS)
+    await expect(job).to_contain_text("Failed")
     # The browser asks before a page is left in the middle of an upload, and not afterwards.
     await page.reload()
     assert asked == ["beforeunload"]
@@ -203,14 +202,12 @@ async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_p
         await (expect(note).to_be_hidden() if plays else expect(note).to_contain_text(name))
         await page.get_by_role("button", name="Paint", exact=True).click()
         job = page.locator(".job.shown", has_text=f"The Starry Night · {name}")
-        await expect(job).to_be_visible(timeout=PATIENCE_MS)
+        await expect(job).to_be_visible()
         if plays:
             played = await when(page, lambda seen: seen["time"] > 0.2)
             assert played["error"] is None
         else:
-            await expect(job.get_by_role("link", name="Download")).to_be_visible(
-                timeout=PATIENCE_MS
-            )
+            await expect(job.get_by_role("link", name="Download")).to_be_visible()
             await expect(page.locator("#hint span")).to_have_text(
                 f"This browser cannot play {name}: download the result."
             )
@@ -244,7 +241,7 @@ async def test_the_keyboard_is_enough(page, stack, tmp_path):
     await chosen.focus()
     await page.keyboard.press("ArrowDown")
     assert await page.locator(".card input:checked").input_value() != first
-    await expect(page.locator("#after-still")).to_be_visible(timeout=PATIENCE_MS)
+    await expect(page.locator("#after-still")).to_be_visible()
     await page.locator("#compare").focus()
     await page.keyboard.press("Home")
     assert await page.locator("#compare").input_value() == "0"
@@ -253,11 +250,11 @@ async def test_the_keyboard_is_enough(page, stack, tmp_path):
         await page.locator("#paint").focus()
         await page.keyboard.press("Enter")
         state = page.locator(".job.shown .job-state")
-        await expect(state).to_contain_text("Reading", timeout=PATIENCE_MS)
+        await expect(state).to_contain_text("Reading")
         cancel = page.locator(".job.shown").get_by_role("button", name="Cancel")
         await cancel.focus()
         await page.keyboard.press("Enter")
-        await expect(state).to_contain_text("Cancelled", timeout=PATIENCE_MS)
+        await expect(state).to_contain_text("Cancelled")
 
 
 async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
@@ -267,7 +264,7 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     async with open_pipeline(account) as pipeline:
         ended = (await pipeline.submit(gone, StyleRequest(style="udnie"))).job_id
     other = page.locator(".job.failed", has_text="gone.mp4")
-    await expect(other).to_be_visible(timeout=PATIENCE_MS)
+    await expect(other).to_be_visible()
     long = tmp_path / "long.mp4"
     long.write_bytes(Video(frames=200, size=(160, 96)).make())
     killed = asyncio.Event()
@@ -291,7 +288,7 @@ async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     recovered = await when(page, lambda seen: seen["buffered"][0][1] > buffered + 1)
     assert recovered["error"] is None
     assert studio.restarts == 1
-    await expect(other).to_have_count(0, timeout=PATIENCE_MS)
+    await expect(other).to_have_count(0)
 
 
 async def test_up_opens_the_studio_that_runs_and_starts_no_other_stack(stack, tmp_path):

@@ -10,7 +10,6 @@ from studio_bench import Opened
 from studio_page import (
     CONTRAST,
     CUT_OFF,
-    PATIENCE_MS,
     change_style_over_time,
     choose,
     look,
@@ -75,11 +74,11 @@ async def test_every_control_says_how_each_of_several_files_is_painted(page, stu
     await expect(page.locator(".job").first).to_be_in_viewport()
 
     lost = page.locator(".job.failed", has_text="lost.mp4")
-    await expect(lost).to_contain_text("The file cannot be read any more.", timeout=PATIENCE_MS)
+    await expect(lost).to_contain_text("The file cannot be read any more.")
     await lost.get_by_role("button", name="Dismiss").click()
     await expect(lost).to_have_count(0)
     sent = page.locator(".job", has_text="Waiting for the painter")
-    await expect(sent).to_have_count(2, timeout=PATIENCE_MS)
+    await expect(sent).to_have_count(2)
     uploads = [item async for item in studio.blobs.items(studio.names["uploads"])]
     assert {item.name.rpartition("/")[2] for item in uploads} == {"one.mp4", "two.mp4"}
     asked = [parse_style_request(item.metadata, "starry-night") for item in uploads]
@@ -111,7 +110,7 @@ async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, s
         "The Starry Night 75 %, Udnie 25 %, The Great Wave off Kanagawa from 65s"
     )
     # Of its 8 s, 5 were asked for.
-    await expect(page.locator("#clock")).to_have_text("0:00 / 0:05", timeout=PATIENCE_MS)
+    await expect(page.locator("#clock")).to_have_text("0:00 / 0:05")
     await page.set_viewport_size({"width": 320, "height": 568})
     bar = await page.locator("#seek").bounding_box()
     assert bar["width"] > 200, "there is room to aim at a time"
@@ -146,7 +145,7 @@ async def test_everything_can_be_read_reached_and_named(page, studio, scheme):
         video_name=f"{scheme} waits.mp4", waiting=Waiting(reason="a splitter", since=utc_now())
     )
     await expect(page.locator(".job", has_text=f"{scheme} waits")).to_contain_text(
-        "Waiting for a splitter", timeout=PATIENCE_MS
+        "Waiting for a splitter"
     )
     failed = page.locator(".job.failed", has_text=name)
     await failed.get_by_role("button", name="Watch").click()
@@ -175,15 +174,15 @@ async def test_after_a_deletion_the_keyboard_focus_is_on_the_neighbour(page, stu
     page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
     newer = page.locator(".job", has_text="newer.mp4")
     # Out of their place, as in a list of all buttons, they say what they delete.
-    await page.get_by_role("button", name="Delete newer.mp4").press("Enter", timeout=PATIENCE_MS)
-    await expect(newer).to_have_count(0, timeout=PATIENCE_MS)
+    await page.get_by_role("button", name="Delete newer.mp4").press("Enter")
+    await expect(newer).to_have_count(0)
     await expect(page.get_by_role("button", name="Watch older.mp4")).to_be_focused()
     await studio.job(video_name="open.mp4")
     cancel = page.locator(".job", has_text="open.mp4").get_by_role("button", name="Cancel")
-    await cancel.press("Enter", timeout=PATIENCE_MS)
+    await cancel.press("Enter")
     await expect(
         page.locator(".job", has_text="open.mp4").get_by_role("button", name="Delete")
-    ).to_be_focused(timeout=PATIENCE_MS)
+    ).to_be_focused()
 
 
 async def test_an_upload_that_failed_shows_no_progress(page, tmp_path):
@@ -192,7 +191,7 @@ async def test_an_upload_that_failed_shows_no_progress(page, tmp_path):
     await choose(page, empty)
     await page.locator("#paint").click()
     failed = page.locator(".job.failed", has_text="nothing.mp4")
-    await expect(failed).to_contain_text("The file is empty.", timeout=PATIENCE_MS)
+    await expect(failed).to_contain_text("The file is empty.")
     await expect(failed.locator(".bar")).to_be_hidden()
 
 
@@ -203,7 +202,7 @@ async def test_who_paints_by_the_keyboard_keeps_the_focus(page, tmp_path):
     paint = page.locator("#paint")
     await paint.press("Enter")
     sent = page.locator(".job", has_text="keyboard.mp4")
-    await expect(sent).to_contain_text("Waiting for the painter", timeout=PATIENCE_MS)
+    await expect(sent).to_contain_text("Waiting for the painter")
     await expect(paint).to_have_text("Paint")
     await expect(paint).to_be_focused()
 
@@ -222,7 +221,7 @@ async def test_a_form_that_is_sent_twice_at_once_paints_once(page, tmp_path):
 async def test_who_asks_for_more_by_the_keyboard_goes_on_at_the_first_that_was_added(page, studio):
     await asyncio.gather(*(studio.job(state="cancelled") for _ in range(31)))
     more = page.locator("#more")
-    await expect(more).to_be_visible(timeout=PATIENCE_MS)
+    await expect(more).to_be_visible()
     await more.press("Enter")
     await expect(page.locator(".job .thumb").nth(30)).to_be_focused()
 
@@ -237,12 +236,12 @@ async def test_what_could_not_be_painted_is_once_the_studio_answers_again(
     with monkeypatch.context() as away:
         away.setattr(BlobStore, "fetch", refuse)
         away.setattr(BlobStore, "items", refuse)
-        await expect(page.locator("#away")).to_be_visible(timeout=PATIENCE_MS)
+        await expect(page.locator("#away")).to_be_visible()
         await choose(page, clip)
         trouble = page.locator("#trouble")
-        await expect(trouble).to_have_text("The studio does not answer.", timeout=PATIENCE_MS)
+        await expect(trouble).to_have_text("The studio does not answer.")
         await page.unroute("**/api/previews*")
-    await expect(trouble).to_be_hidden(timeout=PATIENCE_MS)
+    await expect(trouble).to_be_hidden()
     await when(page, lambda seen: seen["galleries"] == 2)
 
 
@@ -265,12 +264,12 @@ async def test_pages_in_the_background_leave_the_browsers_connections_to_the_one
         tab = await page.context.new_page()
         await tab.add_init_script(f"({COVERED})()")
         await tab.goto(studio.url)
-        await expect(tab.locator("#list")).to_be_visible(timeout=PATIENCE_MS)
+        await expect(tab.locator("#list")).to_be_visible()
         await tab.evaluate(COVER, True)
         covered.append(tab)
     await studio.job(video_name="meanwhile.mp4")
     job = page.locator(".job", has_text="meanwhile.mp4")
-    await expect(job).to_be_visible(timeout=PATIENCE_MS)
+    await expect(job).to_be_visible()
     await expect(covered[0].locator(".job", has_text="meanwhile.mp4")).to_have_count(0)
     await covered[0].evaluate(COVER, False)
     await expect(covered[0].locator(".job", has_text="meanwhile.mp4")).to_be_visible()

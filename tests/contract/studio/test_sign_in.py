@@ -16,7 +16,6 @@ from openid import CLIENT, SECRET, TENANT, OpenIdProvider, asked_of, come_back, 
 from playwright.async_api import Browser, expect
 from ports import unused_port
 from studio_bench import TOKEN, Opened, opened, problem
-from studio_page import PATIENCE_MS
 from yarl import URL
 
 from web.access.users import User
@@ -71,7 +70,7 @@ async def test_a_person_signs_in_sees_the_page_and_signs_out(studio, browser: Br
     await page.get_by_placeholder("and password").fill("any")
     await page.get_by_role("button").click()
     await page.get_by_role("button", name="Continue").click()
-    await expect(page.locator("#user")).to_have_text("Ann", timeout=PATIENCE_MS)
+    await expect(page.locator("#user")).to_have_text("Ann")
     (session,) = [one for one in await context.cookies(studio.url) if "session" in one["name"]]
     assert (session["httpOnly"], session["sameSite"]) == (True, "Lax")
 
@@ -80,7 +79,7 @@ async def test_a_person_signs_in_sees_the_page_and_signs_out(studio, browser: Br
     assert (await page.request.get(f"{studio.url}/api/session")).status == 401
     # The provider knows them still, until they sign out there, too.
     await page.get_by_role("link", name="Sign in again").click()
-    await expect(page.locator("#user")).to_have_text("Ann", timeout=PATIENCE_MS)
+    await expect(page.locator("#user")).to_have_text("Ann")
     await page.get_by_role("button", name="Sign out").click()
     await page.get_by_role("link", name="Sign out of Microsoft, too").click()
     await page.get_by_role("button", name="Yes").click()

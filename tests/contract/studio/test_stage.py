@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Page, Route, expect
 from studio_bench import Opened
-from studio_page import PATIENCE_MS, choose, when
+from studio_page import choose, when
 from videos import Sound, Video
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -27,12 +27,12 @@ async def test_an_original_is_not_called_painted_and_sound_is_no_original(page, 
     for clip, width in ((seen, 96), (heard, 0)):
         await studio.blobs.replace(studio.names["uploads"], clip.name, clip.read_bytes())
         job = await studio.job(video_name=clip.name)
-        await page.get_by_role("button", name=f"Watch {clip.name}").click(timeout=PATIENCE_MS)
-        await expect(before).to_have_js_property("readyState", 4, timeout=PATIENCE_MS)
+        await page.get_by_role("button", name=f"Watch {clip.name}").click()
+        await expect(before).to_have_js_property("readyState", 4)
         await expect(before).to_have_js_property("videoWidth", width)
         await expect(after).to_be_hidden()
         await studio.segment(job.job_id, 0)
-        await expect(page.locator("#transport")).to_be_visible(timeout=PATIENCE_MS)
+        await expect(page.locator("#transport")).to_be_visible()
         await (expect(after).to_be_visible() if width else expect(after).to_be_hidden())
         if width:
             await expect(page.locator("#clock")).to_contain_text("/ 0:00.27")
@@ -64,7 +64,7 @@ async def test_styles_are_shown_on_the_first_video_that_the_browser_can_show(pag
     await shows(page, EXAMPLE)
     more = page.locator("#chosen-more")
     words = "cannot show it, so styles are shown on an example"
-    await expect(more).to_contain_text(words, timeout=PATIENCE_MS)
+    await expect(more).to_contain_text(words)
     await expect(more).to_contain_text("14\u00a0bytes")
     await choose(page, text, clip)
     await shows(page, [96, 64])
@@ -82,7 +82,7 @@ async def test_the_example_that_comes_late_takes_nobodys_picture_away(page, stud
     await page.route("**/static/example.jpg", hold)
     await page.reload(wait_until="commit")
     await studio.job(video_name="early.mp4")
-    await page.get_by_role("button", name="Watch early.mp4").click(timeout=PATIENCE_MS)
+    await page.get_by_role("button", name="Watch early.mp4").click()
     await expect(page.locator("#title")).to_have_text("early.mp4")
     arrives.set()
     await when(page, lambda seen: seen["galleries"] == 1)
@@ -109,9 +109,9 @@ async def test_a_preview_that_comes_late_does_not_take_the_place_of_a_jobs_pictu
     await shows(page, [96, 80])
     job = await studio.job(video_name="odd.mp4")
     await studio.segment(job.job_id, 0)
-    await page.get_by_role("button", name="Watch odd.mp4").click(timeout=PATIENCE_MS)
+    await page.get_by_role("button", name="Watch odd.mp4").click()
     still, thumbnail = page.locator("#after-still"), f"/api/jobs/{job.job_id}/thumbnail.jpg"
-    await expect(still).to_have_attribute("src", thumbnail, timeout=PATIENCE_MS)
+    await expect(still).to_have_attribute("src", thumbnail)
     painted = await page.evaluate(PAINTED)
     arrives.set()
     async with asyncio.timeout(60):
