@@ -68,7 +68,9 @@ async def pass_over(bench: Bench) -> None:
 
 async def begin(bench: Bench, sealed: str, queued: str, upload: EventPlace) -> None:
     """Have an assembler follow two jobs, of one a segment and of one nothing painted, and leave."""
-    async with assembling(bench.settings, CollectorRegistry()):
+    # It takes nothing for lost, however slowly the test goes on
+    patient = bench.settings.model_copy(update={"redrive_after_s": 3600.0})
+    async with assembling(patient, CollectorRegistry()):
         told = started(queued).model_copy(update={"queued": True, "upload_event": upload})
         await bench.hub.by_job(told)
         await seal(bench, sealed, 3)
