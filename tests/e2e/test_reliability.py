@@ -8,7 +8,6 @@ import signal
 from collections.abc import AsyncIterator
 
 import aiohttp
-import psutil
 import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient
@@ -182,43 +181,3 @@ async def test_while_a_dependency_is_unavailable_services_live_but_are_not_ready
     status = await pipeline.ended(await pipeline.submit("afterwards.mp4", video))
     assert status.state == "done"
     assert times(await pipeline.result(status)) == times(video)
-
-
-async def test_a_second_signal_ends_a_stylizer_that_waits_for_its_chunk(
-    pipeline: Pipeline,
-) -> None:
-    job = await pipeline.submit("stubborn.mp4", Video(frames=8).make(), style="endless")
-    await until_tried(pipeline, job)
-    process = pipeline.process("stylizer-1")
-    stylizer, restarts = psutil.Process(process.pid), process.restarts
-    stylizer.terminate()
-    await until_unready(pipeline, "stylizer-1")
-    assert stylizer.is_running(), "the first signal leaves it the time to finish its chunk"
-    stylizer.terminate()
-    async with asyncio.timeout(DEADLINE_S):
-        while process.restarts == restarts:
-            await asyncio.sleep(0.05)
-    # Whoever ends in order says so.
-    _, drains, since = process.command.log.read_text().rpartition('"draining"')
-    assert drains
-    assert '"stopped"' not in since
-    assert (await pipeline.ended(job)).state == "degraded"
-
-
-async def until_tried(pipeline: Pipeline, job: str) -> None:
-    """Wait until somebody has begun to paint the first chunk of a job."""
-    async with asyncio.timeout(DEADLINE_S):
-        while True:
-            facts = await pipeline.blobs.facts("frames", chunk_blob(job, 0))
-            if facts and "attempts" in facts.metadata:
-                return
-            await asyncio.sleep(0.05)
-
-
-async def until_unready(pipeline: Pipeline, service: str) -> None:
-    async with asyncio.timeout(DEADLINE_S), aiohttp.ClientSession() as session:
-        while True:
-            async with session.get(f"{pipeline.stack.endpoints[service]}/readyz") as response:
-                if response.status == 503:
-                    return
-            await asyncio.sleep(0.05)
