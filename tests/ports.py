@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
-# Below the blocks that stacks claim, and shuffled: no two tests are handed the same one.
-_candidates = iter(random.SystemRandom().sample(range(10_000, 20_000), 10_000))
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+# Below the blocks that stacks claim. No two tests of a run are handed the same one, between the
+# look at it and its use neither; they are shuffled for other runs on the same machine.
+_ports = range(10_000 + _PROCESS, 20_000, _PROCESSES)
+_candidates = iter(random.SystemRandom().sample(_ports, len(_ports)))
 
 
 def unused_port() -> int:
@@ -18,4 +23,4 @@ def unused_port() -> int:
             except OSError:
                 continue
             return port
-    raise AssertionError("ten thousand ports were asked for")
+    raise AssertionError(f"all {len(_ports)} ports were asked for")
