@@ -20,7 +20,7 @@ from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 from shared.telemetry.metrics import WorkMetrics
 
-DEADLINE_S = 60.0
+DEADLINE_S = 90.0
 HUB = "segments"
 
 
@@ -42,6 +42,13 @@ class Reader:
         async with asyncio.timeout(DEADLINE_S), self._arrived:
             await self._arrived.wait_for(lambda: len(self.taken) >= count)
         return [*self.taken]
+
+    async def until_all(self, wanted: set[tuple[str, int]]) -> None:
+        """Wait until events were taken from these places: partitions and sequence numbers."""
+        async with asyncio.timeout(DEADLINE_S), self._arrived:
+            await self._arrived.wait_for(
+                lambda: wanted <= {(each.partition_id, each.sequence_number) for each in self.taken}
+            )
 
     @contextlib.asynccontextmanager
     async def reading(
