@@ -216,10 +216,10 @@ async def test_a_clock_that_is_far_from_storages_is_reported_and_one_that_is_nea
     async with storage_client(storage_connection, None, None, on_response=last.note) as client:
         await BlobStore(client).reach(container)
         await clock.check()
-        now = time.time()
-        monkeypatch.setattr("shared.storage.last_answer.time.time", lambda: now + 40)
+        now = time.time
+        monkeypatch.setattr("shared.storage.last_answer.time.time", lambda: now() + 40)
         await BlobStore(client).facts(container, NAME)
-        with pytest.raises(TransientError, match=r"clock is (39|40|41) s ahead of storage's"):
+        with pytest.raises(TransientError, match=r"clock is (39|4\d) s ahead of storage's"):
             await clock.check()
 
 
