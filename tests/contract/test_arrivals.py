@@ -14,7 +14,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 from azure.eventhub.aio._transport import _pyamqp_transport_async
 from contract.conftest import broker
-from hub_reader import Reader, send
+from hub_reader import DEADLINE_S, Reader, send
 from ports import unused_port
 
 from shared.hubs.arrivals import deliver_immediately
@@ -72,7 +72,7 @@ async def test_reading_continues_once_a_hub_that_closed_the_connection_is_back(
         producer = EventHubProducerClient.from_connection_string(connection, eventhub_name="frames")
         async with producer:
             await producer.send_event(EventData(text))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(DEADLINE_S):
             while await seen.get() != text:
                 pass
 

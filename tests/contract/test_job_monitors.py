@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from prometheus_client import CollectorRegistry
-from splits_bench import bench_of
+from splits_bench import DEADLINE_S, bench_of
 
 from shared.contracts.layout import chunk_blob, progress_blob, status_blob
 from shared.storage.retry import Retry
@@ -41,7 +41,7 @@ async def test_a_split_whose_job_ended_while_it_stood_still_stores_no_progress(
         metrics = SplitterMetrics(CollectorRegistry())
         monitor = JobMonitors(bench.settings, bench.blobs, Retry(metrics)).of(job.job_id)
         monitor.waiting_for = "a splitter"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(DEADLINE_S):
             with pytest.raises(JobOver):
                 await monitor.run(Pace(8, 60, metrics), Cuts())
         assert await bench.blobs.facts(container, progress) is None

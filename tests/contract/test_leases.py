@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from assembler_bench import assembling, prepared, started
+from assembler_bench import DEADLINE_S, assembling, prepared, started
 from azure.storage.blob.aio import BlobServiceClient
 from films import Film, bring, left_in
 from prometheus_client import CollectorRegistry
@@ -97,7 +97,7 @@ async def test_a_leased_record_of_progress_holds_up_neither_its_split_nor_its_jo
         job, container = uuid.uuid4().hex[:24], bench.settings.jobs_container
         await bench.blobs.create(container, progress_blob(job), b"{}")
         await user.get_blob_client(container, progress_blob(job)).acquire_lease(-1)
-        async with asyncio.timeout(30), assembling(bench.settings, bench.metrics):
+        async with asyncio.timeout(DEADLINE_S), assembling(bench.settings, bench.metrics):
             await bench.hub.by_job(started(job))
             await bench.until(lambda: bench.look(job))
             metrics = SplitterMetrics(CollectorRegistry())

@@ -19,7 +19,7 @@ from unit.eventhubs.conversations import HUB, conversation, spoil
 from local.eventhubs import EventHubs
 
 AT_ONCE = 16
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 # Each costs a connection and up to three writes to the disk.
 CONVERSATIONS = INPUTS // 5
 # Python keeps what it once took; a leak of 1 KB an input would show within the usual 5,000.

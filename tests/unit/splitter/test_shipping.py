@@ -17,7 +17,7 @@ async def test_a_chunk_whose_shipment_is_cancelled_before_it_begins_leaves_its_p
     shipping = Shipping("frames", 1, None, lambda: True)  # type: ignore[arg-type]
 
     async def interrupted() -> None:
-        async with asyncio.timeout(10), asyncio.TaskGroup() as shipments:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as shipments:
             await shipping.begin(shipments, event, b"")
             raise ValueError("the decoder was killed")
 

@@ -109,7 +109,7 @@ async def test_nothing_is_left_of_a_start_that_is_cancelled_at_any_step(stand_in
     assert steps > 5
     start.result().connection.close()
     await start.result().stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while forks_of(server):
             await asyncio.sleep(0.01)
     assert open_files() == before
