@@ -14,6 +14,7 @@ from hub_reader import DEADLINE_S, HUB, Reader, reader_of, send
 from ports import unused_port
 
 from shared.contracts.errors import TransientError
+from shared.hubs.liveness import Liveness
 from shared.hubs.positions import HUB_MADE, Corrected, ForwardCheckpointStore
 from shared.service.checkpoints import HubPositions, checkpoint_blob, prepare
 from shared.service.clients import AzureClients
@@ -203,6 +204,8 @@ async def test_a_recreated_hub_that_has_grown_beyond_the_old_one_loses_nothing(
 async def test_a_consumer_that_began_behind_an_old_hubs_position_begins_anew(
     reader: Reader, monkeypatch: pytest.MonkeyPatch, by_another: bool
 ) -> None:
+    # A machine on which an event takes a second is slow, and no reason to reconnect.
+    monkeypatch.setattr(Liveness, "silent", False)
     correct, write = HubPositions.correct, ForwardCheckpointStore.update_checkpoint
     flushed, corrected = asyncio.Event(), asyncio.Event()
 
