@@ -163,10 +163,13 @@ async def when(page: Page, wanted, seconds: float = 60) -> dict:
     return seen
 
 
-async def in_step(page: Page, length_s: float) -> dict:
-    """Wait until the original is heard, and is where the picture is that it is heard beside."""
+async def in_step(page: Page, length_s: float, late_s: float = 0) -> dict:
+    """Wait until the original is heard, and is where the picture is that it is heard beside.
+
+    ``late_s`` is by how much later the original's picture begins than the one that is shown.
+    """
     async with asyncio.timeout(60):
-        while not ((seen := await look(page))["heard"] > 0 and abs(seen["apart"]) < 0.1):
+        while not ((seen := await look(page))["heard"] > 0 and abs(seen["apart"] - late_s) < 0.1):
             # What stands still at its end gets no nearer to anything.
             if seen["time"] > length_s - 1:
                 await page.evaluate(PLAY_FROM, 0)
