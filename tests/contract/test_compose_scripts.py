@@ -86,18 +86,15 @@ async def test_the_watcher_gets_ready_announces_an_upload_and_ends_in_order_on_s
             sys.executable, SCRIPTS / "watch.py", env=environment
         )
         try:
-            await ready(watcher, environment["METRICS_PORT"])
-            assert await is_well("watcher", environment)
+            await until_well(watcher, environment)
             await storage.get_blob_client(uploads, "clip.mp4").upload_blob(b"video")
             await arrived.wait()
             # A name that storage takes in and cannot list: no upload is noticed until it is gone
             unlistable = storage.get_blob_client(uploads, "clip\x1b.mp4")
             await unlistable.upload_blob(b"video")
-            while await is_well("watcher", environment):
-                await asyncio.sleep(0.2)
+            await until_well(watcher, environment, well=False)
             await unlistable.delete_blob()
-            while not await is_well("watcher", environment):
-                await asyncio.sleep(0.2)
+            await until_well(watcher, environment)
             watcher.terminate()
             assert await watcher.wait() == 0
         finally:
@@ -120,8 +117,11 @@ async def is_well(service: str, environment: dict[str, str]) -> bool:
     return await asking.wait() == 0
 
 
-async def ready(process: asyncio.subprocess.Process, port: str) -> None:
-    answer = HttpReady(f"http://127.0.0.1:{port}/readyz")
-    while not await answer.reached(""):
-        assert process.returncode is None, "it ended instead"
+async def until_well(
+    watcher: asyncio.subprocess.Process, environment: dict[str, str], *, well: bool = True
+) -> None:
+    """Wait until compose finds the watcher well, or not: its check is a process, so asked last."""
+    ready = HttpReady(f"http://127.0.0.1:{environment['METRICS_PORT']}/readyz")
+    while await ready.reached("") is not well or await is_well("watcher", environment) is not well:
+        assert watcher.returncode is None, "it ended instead"
         await asyncio.sleep(0.05)
