@@ -21,13 +21,13 @@ from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_schedule import Look
 from shared.media.chunks import ChunkWriter, Decoder, read_chunk
 from shared.media.encodings import Encoding
-from stylizer.painting.fading import brightness, fade
+from stylizer.painting.darkness import Darkness, darken, darkness
 from stylizer.painting.frames import Canvas, Frames
 from stylizer.painting.framing import Framing
 from stylizer.painting.layouts import MULTIPLE, RGB, Corner, Layout
 from stylizer.painting.mixing import keeps_source, mix_in
 from stylizer.painting.overlap import ahead
-from stylizer.painting.pictures import LookOf, Picture, grouped, pictures
+from stylizer.painting.pictures import LookOf, grouped, pictures
 
 _BATCHES_AHEAD: Final = 2
 
@@ -50,14 +50,14 @@ class _Batching(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """A batch of pictures of one look: when each is shown, the originals if they are needed, how
-    bright their paintings are in per cent, where they are, and their padded pixels.
+    """A batch of pictures of one look: when each is shown, the originals if they are needed, what
+    is dark in them, where they are, and their padded pixels.
     """
 
     look: Look
     pts: list[list[int]]
     originals: list[av.VideoFrame | None]
-    brightness: list[int]
+    darkness: list[Darkness | None]
     framing: Framing
     corners: list[Corner]
     canvas: Canvas
@@ -147,11 +147,12 @@ def _painted(
 def _finished(batch: _Batch, batching: _Batching) -> Iterator[av.VideoFrame]:
     framing, style = batch.framing, batching.style
     results = zip(
-        batch.pts, batch.originals, batch.brightness, batch.planes, batch.corners, strict=True
+        batch.pts, batch.originals, batch.darkness, batch.planes, batch.corners, strict=True
     )
-    for pts, original, percent, pixels, corner in results:
-        frame = framing.to_frame_size(batching.layout.take(pixels, *framing.working, corner))
-        fade(frame, percent)
+    for pts, original, dark, pixels, corner in results:
+        painted = batching.layout.take(pixels, *framing.working, corner)
+        darken(painted, dark)
+        frame = framing.to_frame_size(painted)
         if original is not None:
             if keeps_source(style):
                 mix_in(framing.cut(original), frame, style)
@@ -169,6 +170,7 @@ def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_
         first = group[0].frame
         framing = Framing.of(first.width, first.height, bars, style.lines)
         keep = keeps_source(style) or framing.crops
+        working = [framing.to_working_size(picture.frame) for picture in group]
         corners = [_corner(picture.shift) for picture in group]
         places = [
             framing.place(picture.place, corner)
@@ -178,11 +180,11 @@ def _batches(frames: Iterable[av.VideoFrame], batching: _Batching) -> Iterator[_
             look=group[0].look,
             pts=[picture.pts for picture in group],
             originals=[picture.frame if keep else None for picture in group],
-            brightness=[brightness(picture.frame) for picture in group],
+            darkness=[darkness(frame) for frame in working],
             framing=framing,
             corners=corners,
             canvas=np.array(places, np.int32),
-            planes=_planes(group, framing, corners, batching.layout),
+            planes=_planes(working, framing, corners, batching.layout, group[0].has_moved),
         )
 
 
@@ -192,15 +194,19 @@ def _corner(shift: GridShift) -> Corner:
 
 
 def _planes(
-    group: list[Picture], framing: Framing, corners: list[Corner], layout: Layout
+    working: list[av.VideoFrame],
+    framing: Framing,
+    corners: list[Corner],
+    layout: Layout,
+    shifted: bool,
 ) -> Frames:
     """Copy frames of one size into an array; frames that have moved get room to be shifted in.
 
     That room is the same wherever they lie: what is beyond a picture's edge influences what is
     painted near it, and must not depend on which frames are painted together.
     """
-    room = MULTIPLE - 1 if group[0].has_moved else 0
-    planes = layout.batch(len(group), *framing.working, room)
-    for picture, pixels, corner in zip(group, planes, corners, strict=True):
-        layout.put(framing.to_working_size(picture.frame), pixels, corner)
+    room = MULTIPLE - 1 if shifted else 0
+    planes = layout.batch(len(working), *framing.working, room)
+    for frame, pixels, corner in zip(working, planes, corners, strict=True):
+        layout.put(frame, pixels, corner)
     return planes

@@ -41,15 +41,21 @@ def mix_in(source: av.VideoFrame, painted: av.VideoFrame, request: StyleRequest)
             plane[...] = original
 
 
-def mix(original: NDArray[np.uint8], plane: NDArray[np.uint8], percent: int) -> None:
-    """Replace a plane by its mean with another one, of which it is ``percent`` per cent itself."""
+def mix(
+    original: NDArray[np.uint8], plane: NDArray[np.uint8], percent: int | NDArray[np.uint8]
+) -> None:
+    """Replace a plane by its mean with another one, of which it is ``percent`` per cent itself.
+
+    The percentage may be an array of the plane's shape.
+    """
+    weights = np.broadcast_to(np.uint8(percent), plane.shape)
     rows = max(1, _BLOCK_PIXELS // plane.shape[1])
     for top in range(0, plane.shape[0], rows):
         block = slice(top, top + rows)
         mean = plane[block].astype(np.uint16)
-        mean *= percent
+        mean *= weights[block]
         rest = original[block].astype(np.uint16)
-        rest *= WHOLE - percent
+        rest *= WHOLE - weights[block]
         mean += rest
         mean += WHOLE // 2
         mean //= WHOLE

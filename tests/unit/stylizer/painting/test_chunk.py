@@ -28,9 +28,9 @@ TIME_BASE = Fraction(1, 30000)
 
 
 def chunk(pts: list[int], width: int, height: int) -> tuple[ChunkReady, bytes]:
-    """Return a chunk whose frame k is a vertical ramp with k at its left edge, and its event."""
+    """Return a chunk whose frame k is a ramp from 60 + 5 k, which is not dark, and its event."""
     ramps = (
-        np.tile(np.linspace(16 + 5 * number, 235, width, dtype=np.uint8), (height, 1))
+        np.tile(np.linspace(60 + 5 * number, 235, width, dtype=np.uint8), (height, 1))
         for number in range(len(pts))
     )
     return chunk_of(ramps, pts, width, height)
