@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import av
 import av.error
@@ -46,6 +46,9 @@ from shared.media.detour import TimestampSpreader, add_chapters, is_detour
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
+
+_FINEST_RATE: Final = 1_000_000
+"""The largest denominator of a frame rate; FFmpeg stores both parts of one in 31 bits."""
 
 
 def mux(
@@ -163,6 +166,8 @@ class _Result:
         self._parameters = template.codec_context.extradata
         self._video = add_copy(output, template)
         self._video.time_base = self._source.time_base
+        assert isinstance(self._video, VideoStream)
+        self._video.codec_context.framerate = _frame_rate(manifest)
         self._numbers = {stream.index: number_of(stream) for stream in tracks}
         self._all = frozenset(self._numbers.values())
         self._spreader = TimestampSpreader()
@@ -251,6 +256,15 @@ class _Result:
                 "MIXED_SEGMENTS",
                 f"Segment {chunk.index} was encoded with other settings than the first one.",
             )
+
+
+def _frame_rate(manifest: Manifest) -> Fraction:
+    """Return the average number of frames a second.
+
+    Matroska stores it. Players would otherwise take the ticks of the pictures' encoder for frames.
+    """
+    length = sum(chunk.duration for chunk in manifest.chunks) * manifest.source.time_base
+    return (manifest.frames / length).limit_denominator(_FINEST_RATE)
 
 
 @contextlib.contextmanager

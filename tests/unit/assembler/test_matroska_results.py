@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from fractions import Fraction
 
+import av
+import pytest
 from results import refused, shown
 
 from assembler.verify import verify
@@ -66,3 +69,23 @@ def test_the_priming_of_sound_before_zero_moves_nothing_in_matroska(make, split_
     for index in (0, 1):
         before, after = (make.packets(file, index=index)[0][0] for file in (data, out))
         assert abs(before - after) <= Fraction(1, 2000)
+
+
+@pytest.mark.parametrize("sound", ["pcm_s16le", "pcm_alaw"])
+@pytest.mark.parametrize("pts", [range(0, 20_020, 1001), [0, 3000, 18_000, 21_000, 24_000]])
+def test_matroska_results_say_how_many_frames_a_second_there_are(
+    make, split_video, join, pts, sound
+):
+    # Given 29.97 frames a second, or frames that last a tenth to half a second
+    sounds = [make.Sound(sound)]
+    data = make.Video(
+        frames=len(pts), pts=pts, format="mov", options={"bf": "0"}, sounds=sounds
+    ).make()
+    found = split_video(data, SHORT)
+    out = join(found)
+    # Then the result does not pass off the source's ticks, 30000 a second, as frames
+    with av.open(str(out)) as result, av.open(io.BytesIO(data)) as source:
+        rate = source.streams.video[0].average_rate
+        assert result.streams.video[0].average_rate == pytest.approx(rate, rel=1e-4)
+    assert out.suffix == ".mkv"
+    verify(found.manifest(), found.side, out)
