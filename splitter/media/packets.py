@@ -19,6 +19,23 @@ def with_data(packet: Packet[Stream], data: bytes) -> Packet[Stream]:
     return new
 
 
+def revealed(packet: Packet[Stream]) -> Packet[Stream]:
+    """Return a packet that is presented, although its demuxer says that it is hidden.
+
+    It says so of what an edit list hides, which is to stay hidden; and in the fragments of an MP4
+    of whatever does not begin later than the packet before. Muxers that end a fragment with every
+    packet do not know yet how long that one lasts, so the next one gets the same time.
+    """
+    if not packet.is_discard or packet.stream.frames:  # only the index of a whole file counts them
+        return packet
+    shown = with_data(packet, bytes(packet))
+    shown.stream, shown.time_base = packet.stream, packet.time_base
+    shown.is_keyframe = packet.is_keyframe
+    for data in packet.iter_sidedata():
+        shown.set_sidedata(data)
+    return shown
+
+
 def begins(packet: Packet[Stream]) -> Fraction:
     """Return when a packet is decoded, in seconds, or when it is shown if that is not known."""
     ticks = packet.dts if packet.dts is not None else packet.pts

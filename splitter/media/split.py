@@ -39,6 +39,7 @@ from splitter.media.graphs import Copier
 from splitter.media.integrity import Integrity
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
+from splitter.media.packets import revealed
 from splitter.media.part import Part
 from splitter.media.pipeline import encoded
 from splitter.media.recognise import SUPPORTED
@@ -186,6 +187,8 @@ class _Reader:
         self._timeline = Timeline(source, options.limits, options.part)
         self._epochs = Epochs(source.may_jump, options.longest_pause_s)
         self._read_all = True
+        self._repeats_times = False
+        """Whether the file gives times twice although nothing is missing: see `revealed`."""
 
     @property
     def end_pts(self) -> int:
@@ -223,8 +226,10 @@ class _Reader:
                 self._decoder.read_log()
                 if packet.size:
                     self._integrity.note(packet)
-                    self._epochs.restamp(packet)
-                    yield packet
+                    shown = revealed(packet)
+                    self._repeats_times |= shown is not packet
+                    self._epochs.restamp(shown)
+                    yield shown
         except (
             av.error.InvalidDataError,
             av.error.EOFError,
@@ -294,7 +299,7 @@ class _Reader:
     def end(self, chunks: int) -> SplitEnd:
         """Finish the side file and return the totals; to be called after the last frame."""
         digest = self._copier.finish()
-        follows_clock = self._integrity.follows_video or self._epochs.jumps
+        follows_clock = self._integrity.follows_video or self._epochs.jumps or self._repeats_times
         losses = [
             *self._integrity.warnings(to_the_end=self._read_all),
             *self._decoder.warnings(),

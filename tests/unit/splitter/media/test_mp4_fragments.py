@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+
+import av
 import pytest
 from videos import Sound, Video
 
@@ -134,3 +137,22 @@ def test_one_index_for_all_is_judged_by_itself_and_not_here() -> None:
     data = Video(frames=8).make()
     assert not is_broken(data)
     assert not is_broken(data + b"what a camera leaves behind")
+
+
+@pytest.mark.parametrize("flags", ["+empty_moov", "+empty_moov+delay_moov", "+cmaf"])
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_fragments_of_one_frame_may_repeat_a_time_and_nothing_is_lost(
+    make, split_video, flags, b_frames
+):
+    # Given a live stream of FFmpeg, which ends a fragment before it knows how long its samples last
+    data = make.Video(
+        frames=20, sounds=[make.Sound(duration_s=0.6)], options={"bf": b_frames},
+        movflags=f"+frag_every_frame{flags}",
+    ).make()  # fmt: skip
+    with av.open(io.BytesIO(data)) as source:
+        assert any(packet.is_discard for packet in source.demux() if packet.size)
+    # Then all frames are painted, and all packets of sound are copied
+    found = split_video(data)
+    assert (found.end.frames, found.end.damaged) == (20, False)
+    stored, copied = make.packets(data), make.packets(found.side)
+    assert [content for _, content in copied] == [content for _, content in stored]
