@@ -59,6 +59,14 @@ _STRUCTURAL = frozenset(
     }
 )
 
+PICTURE_CODECS: Final = frozenset(
+    {
+        "apng", "bmp", "exr", "gif", "jpeg2000", "jpegls", "jpegxl", "mjpeg", "png", "ppm", "psd",
+        "qoi", "sgi", "targa", "tiff", "webp",
+    }
+)  # fmt: skip
+"""Codecs of still pictures as well as of videos: a single frame of one is a picture."""
+
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _SILENT_BYTES = 64
@@ -143,6 +151,14 @@ def codec_name(stream: Stream) -> str:
     return stream.codec_context.codec.canonical_name
 
 
+def is_still(stream: Stream) -> bool:
+    """Tell whether a video track seems to be one picture, such as a cover.
+
+    Matroska does not count frames: there, the codec decides. (So it may be a video all the same.)
+    """
+    return stream.frames == 1 or (not stream.frames and codec_name(stream) in PICTURE_CODECS)
+
+
 def name_of(stream: Stream) -> str:
     """Return what kind of track a stream is, and its codec, such as ``cover art (png)``."""
     kind: str = stream.type
@@ -151,7 +167,7 @@ def name_of(stream: Stream) -> str:
     elif stream.type == "data" and "timecode" in stream.metadata:
         kind = "timecode"
     elif stream.type == "video":
-        kind = "still picture" if stream.frames == 1 else "second video"
+        kind = "still picture" if is_still(stream) else "second video"
     name = codec_name(stream)
     return f"{kind} ({name})" if name else kind
 

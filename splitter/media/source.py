@@ -27,7 +27,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
-from shared.media.containers import name_of
+from shared.media.containers import is_still, name_of
 from splitter.media.file_end import is_truncated
 from splitter.media.limits import Limits, too_many_pixels
 from splitter.media.mp4_index import Mp4Index, read_index
@@ -273,7 +273,7 @@ def _main_video(container: InputContainer, limits: Limits, log: ErrorLog) -> Vid
         found = ", ".join(sorted({name_of(stream) for stream in container.streams})) or "nothing"
         raise SourceRefused("NO_VIDEO_STREAM", f"The file holds no video track, only: {found}.")
     # An animated AVIF also holds its first picture as a track of one frame.
-    moving = [s for s in videos if s.frames != 1] or videos
+    moving = [s for s in videos if not is_still(s)] or videos
     video = next((s for s in moving if s.disposition & Disposition.default), moving[0])
     if "enc_key_id" in video.metadata:
         raise encrypted()

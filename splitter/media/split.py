@@ -30,6 +30,7 @@ from av.video.stream import VideoStream
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Bars, Source
 from shared.contracts.style_request import DEFAULT_BRUSH, painted_scale
+from shared.media.containers import PICTURE_CODECS
 from splitter.media.chunking import ChunkBuilder, EncodedChunk
 from splitter.media.crew import ALONE, Crew
 from splitter.media.cutting import Cutter
@@ -51,14 +52,6 @@ from splitter.media.tracks import TrackCopier
 
 _STORED_APART_S = 10
 """The sound that belongs to a frame is stored at most this many seconds behind it."""
-
-_PICTURE_CODECS = frozenset(
-    {
-        "apng", "bmp", "exr", "gif", "jpeg2000", "jpegls", "jpegxl", "mjpeg", "png", "ppm", "psd",
-        "qoi", "sgi", "targa", "tiff", "webp",
-    }
-)  # fmt: skip
-"""Codecs of still pictures as well as of videos: a single frame of one is a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +310,7 @@ class _Reader:
 
     def _refuse_pictures(self) -> None:
         codec = self._source.video.codec_context.codec.canonical_name
-        if self._decoder.frames == 1 and codec in _PICTURE_CODECS:
+        if self._decoder.frames == 1 and codec in PICTURE_CODECS:
             raise SourceRefused(
                 "NOT_A_VIDEO",
                 f"The file is a single {codec.upper()} picture, not a video; {SUPPORTED}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from fractions import Fraction
 
@@ -287,3 +288,24 @@ def test_a_track_with_a_damaged_header_is_left_out_and_the_others_are_kept(make,
     with av.open(str(found.side)) as side:
         assert len(side.streams.audio) == 1
     assert any("track 2" in warning for warning in found.end.warnings)
+
+
+def test_a_cover_that_matroska_holds_as_a_track_before_the_video_is_left_out(make, split_video):
+    # Given what FFmpeg makes of a cover that comes first: the file does not say that it is one
+    cover = make.Video(
+        frames=1, format="matroska", codec="mjpeg", pixel_format="yuvj420p", options={}
+    )
+    video = make.Video(frames=20, format="matroska")
+    file = io.BytesIO()
+    with contextlib.ExitStack() as files:
+        sources = [files.enter_context(av.open(io.BytesIO(one.make()))) for one in (cover, video)]
+        output = files.enter_context(av.open(file, "w", format="matroska"))
+        tracks = [output.add_stream_from_template(one.streams.video[0]) for one in sources]
+        for source, track in zip(sources, tracks, strict=True):
+            for packet in source.demux():
+                if packet.size:
+                    packet.stream = track
+                    output.mux(packet)
+    found = split_video(file.getvalue())
+    assert (found.source.codec, found.end.frames, found.end.damaged) == ("h264", 20, False)
+    assert found.source.dropped == ("still picture (mjpeg)",)
