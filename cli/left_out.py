@@ -8,7 +8,7 @@ from typing import Final
 
 _MEANINGS: Final[Mapping[str, str]] = {
     "timecode": "editing software numbers frames by it; players do not show it",
-    "data": "cameras record sensor readings there, and DVDs their menus; players do not show either",
+    "data": "cameras record sensor readings there, DVDs their menus; no player shows it",
     "cover art": "file browsers show it as a thumbnail; it is not part of the video",
     "attachment": "files packed into a video, such as fonts, are not kept",
     "subtitle": "only subtitles that are text, in a format that the result's container can hold, "

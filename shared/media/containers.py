@@ -111,8 +111,10 @@ def add_copy(output: OutputContainer, stream: Stream) -> Stream:
     # 'opaque' creates no encoder: for some codecs PyAV has only a decoder.
     copy = output.add_stream_from_template(stream, opaque=True)
     if isinstance(stream, VideoStream) and isinstance(copy, VideoStream):
-        # The file knows it even where no frame was decoded.
-        copy.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
+        # The file knows it even where no frame was decoded; FFmpeg ignores one with which a side
+        # would have less than a pixel.
+        if aspect := stream.sample_aspect_ratio:
+            copy.codec_context.sample_aspect_ratio = aspect
         if output.format.name == FORMATS["mp4"]:
             copy.codec_tag = stream.codec_tag  # FFmpeg's choice for HEVC does not play everywhere
     if is_detour(output):

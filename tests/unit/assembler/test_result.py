@@ -259,6 +259,15 @@ def test_verification_notices_sound_that_is_not_the_sources(make, split_video, j
     assert refused(ResultError, lambda: verify(found.manifest(), changed.side, out)) == code
 
 
+def test_pixels_so_wide_that_a_picture_has_no_height_are_passed_over(make, split_video, join):
+    # Given a damaged header: FFmpeg reads such an aspect from a source, but not from a segment
+    data = bytearray(make.Video(frames=5, size=(64, 48)).make())
+    data[data.index(b"tkhd") + 49] = 147  # in the matrix by which the picture is turned
+    found = split_video(bytes(data))
+    assert found.source.sample_aspect_ratio > 48
+    assert len(shown(join(found))) == 5
+
+
 @pytest.mark.parametrize(("sound", "kind"), [("aac", ".mp4"), ("pcm_s16le", ".mkv")])
 def test_verification_notices_a_picture_that_the_disk_has_damaged(
     make, split_video, tmp_path, sound, kind
