@@ -1,15 +1,12 @@
-"""Fixtures: the broker inside the test's loop or as a process of its own, Azurite, SDK clients."""
+"""Fixtures: the broker inside the test's loop or as a process of its own, and SDK clients."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import itertools
-import os
-import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +17,10 @@ import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from contract.eventhubs.wire import Wire
-from ports import unused_port
 
 from local.eventhubs import EventHubs
 
 ROOT = Path(__file__).resolve().parents[3]
-AZURITE = ROOT / ".venv/azurite/node_modules/azurite/dist/src/blob/main.js"
 DEADLINE_S = 90.0
 _UNRAISABLE = "ignore::pytest.PytestUnraisableExceptionWarning"
 
@@ -260,37 +255,3 @@ def start_broker(tmp_path: Path) -> Iterator[Callable[..., BrokerProcess]]:
     for broker in started:
         if broker.process is not None and broker.process.poll() is None:
             broker.kill()
-
-
-@pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The connection string of a blob service."""
-    node = shutil.which("node")
-    if node is None or not AZURITE.exists():
-        if os.environ.get("CI"):
-            pytest.fail("Azurite is not installed")
-        pytest.skip("Azurite is not installed")
-    port = unused_port()
-    process = subprocess.Popen(
-        [
-            *(node, str(AZURITE), "--blobPort", str(port), "--skipApiVersionCheck"),
-            *("--location", str(tmp_path_factory.mktemp("azurite")), "--disableTelemetry"),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    output = iter(process.stdout)
-    assert any("success" in line for line in output), "Azurite did not start"
-    # It logs every request, and would stand still if nobody read that.
-    drain = threading.Thread(target=lambda: [None for _ in output], daemon=True)
-    drain.start()
-    yield (
-        "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
-        "AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==;"
-        f"BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1;"
-    )
-    process.kill()
-    process.wait()
-    drain.join()
-    process.stdout.close()

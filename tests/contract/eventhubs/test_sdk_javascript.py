@@ -78,17 +78,17 @@ class JavaScriptClient:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def start_client(azurite: str) -> AsyncIterator[Callable[..., Any]]:
+async def start_client(storage_connection: str) -> AsyncIterator[Callable[..., Any]]:
     """Starts clients that share one container for their checkpoints."""
     node = node_with_modules()
     name = f"checkpoints-{uuid.uuid4().hex[:8]}"
-    async with ContainerClient.from_connection_string(azurite, name) as container:
+    async with ContainerClient.from_connection_string(storage_connection, name) as container:
         await container.create_container()
     clients: list[JavaScriptClient] = []
 
     async def start(connection: str) -> JavaScriptClient:
         process = await asyncio.create_subprocess_exec(
-            *(str(node), str(CLIENT), str(MODULES), connection, azurite, name),
+            *(str(node), str(CLIENT), str(MODULES), connection, storage_connection, name),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

@@ -21,12 +21,12 @@ DEADLINE_S = 90.0
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def container(azurite: str) -> AsyncIterator[tuple[str, str]]:
+async def container(storage_connection: str) -> AsyncIterator[tuple[str, str]]:
     """A new container for checkpoints: the connection string and the name."""
     name = f"checkpoints-{uuid.uuid4().hex[:8]}"
-    async with ContainerClient.from_connection_string(azurite, name) as client:
+    async with ContainerClient.from_connection_string(storage_connection, name) as client:
         await client.create_container()
-    yield azurite, name
+    yield storage_connection, name
 
 
 class Processor:
