@@ -33,6 +33,7 @@ from splitter.metrics import SplitterMetrics
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 REFUSED = "Storage never takes such a name"
+LETTERS = 10
 
 
 class JobPostponed(Message):
@@ -234,7 +235,7 @@ async def test_many_letters_are_sent_again_over_one_connection_per_hub(
         blobs = BlobStore(await clients.storage())
         await (await clients.blobs()).create_container(container)
         stored = DeadLetters(blobs, container, "frames")
-        for number in range(5):
+        for number in range(LETTERS):
             body = f"event {number}".encode()
             await stored.store(partition().delivery(EventData(body)), ValueError("foreign"))
         letters = Letters(settings, clients, blobs)
@@ -244,5 +245,6 @@ async def test_many_letters_are_sent_again_over_one_connection_per_hub(
             await letters.redrive(letter)
         opened = open_files() - before
         assert [letter async for letter in letters.all()] == []
-    assert len(found) == 5
-    assert opened < len(found)
+    assert len(found) == LETTERS
+    # Both ends of a connection are in this process, and so are the broker's files.
+    assert opened < LETTERS
