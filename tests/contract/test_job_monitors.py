@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import pytest
+from decoder_child import open_files
 from prometheus_client import CollectorRegistry
 from splits_bench import DEADLINE_S, SIZE, bench_of
 from videos import Video
@@ -20,12 +20,6 @@ from splitter.metrics import SplitterMetrics
 from splitter.pace import Pace
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-def open_files() -> int:
-    """Count them without connections to storage and hubs, of which clients keep what they need."""
-    process = psutil.Process()
-    return process.num_fds() - len(process.net_connections("tcp"))
 
 
 async def test_a_split_whose_job_ended_while_it_stood_still_stores_no_progress(
