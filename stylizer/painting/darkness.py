@@ -64,7 +64,7 @@ _scratch = _Scratch()
 
 def darkness(source: av.VideoFrame) -> Darkness | None:
     """Return how dark a ``yuv420p`` picture is; None if no region of it is dark."""
-    regions = _means(_DARKNESS[_samples(luma(source))])
+    regions = _means(_DARKNESS.take(_samples(luma(source))))
     if not regions.any():
         return None
     light = (int(luma(source).max()) - BLACK) / (_LIT - BLACK)

@@ -16,9 +16,8 @@ from shared.contracts.style_blend import WHOLE
 from shared.contracts.style_request import StyleRequest
 from shared.media.pixels import plane_arrays
 
-_BLOCK_PIXELS: Final = 1 << 14
-"""Pixels mixed at once: few enough for intermediate results to stay in the processor's cache, which
-is three times as fast as mixing a whole plane."""
+_BLOCK_PIXELS: Final = 1 << 16
+"""Pixels mixed at once: few enough for intermediate results to stay in a core's cache."""
 
 
 def keeps_source(request: StyleRequest) -> bool:
@@ -52,11 +51,9 @@ def mix(
     rows = max(1, _BLOCK_PIXELS // plane.shape[1])
     for top in range(0, plane.shape[0], rows):
         block = slice(top, top + rows)
-        mean = plane[block].astype(np.uint16)
-        mean *= weights[block]
-        rest = original[block].astype(np.uint16)
-        rest *= WHOLE - weights[block]
-        mean += rest
-        mean += WHOLE // 2
-        mean //= WHOLE
-        plane[block] = mean
+        mixed = np.subtract(plane[block], original[block], dtype=np.int16)
+        mixed *= weights[block]
+        mixed += WHOLE // 2
+        mixed //= WHOLE
+        mixed += original[block]
+        plane[block] = mixed
