@@ -102,7 +102,7 @@ class Conclusion:
             await self._retry(lambda: self._publication.withdraw(job.job_id, result))
         elif result and not await self._follow(job, result):
             return False
-        if not job.ended_before:
+        if not job.ended_elsewhere:
             self._count(job)
         return True
 

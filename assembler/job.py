@@ -69,8 +69,9 @@ class Job:
         """Whether another assembler gets its events by now, and has to decide about the job."""
         self.orphaned = False
         """Whether its events so far were lost with an earlier hub, and never come again."""
-        self.ended_before = status.ended
-        """Whether the job had already ended when it was taken up."""
+        self.ended_elsewhere = status.ended
+        """Whether the job had ended when it was taken up, or another assembler has published its
+        result since: then it was counted."""
         self._clock = clock
         self._opened = clock()
         self._unpainted: dict[int, str] = {}

@@ -282,7 +282,7 @@ class Assembler:
             if not await self._conclusion.decide(job):
                 self._drop(job)
                 return
-            if (error := job.status.error) and error.code == POISONED and not job.ended_before:
+            if (error := job.status.error) and error.code == POISONED and not job.ended_elsewhere:
                 await self._dead_lettering.dead_letter(
                     job.delivery, ResultError(POISONED, error.message)
                 )

@@ -128,6 +128,9 @@ class Records:
             return
         if other.ended:
             true = _same_video(job.status, other) and await self._is_true(other)
+            # Only assemblers make results. (An equal record is this one's own: storage's answer was
+            # lost.)
+            job.ended_elsewhere |= true and other.result is not None and other != job.status
             job.status = other if true else _cancelled(job.status)
         job.saved(other, stored.etag)
 

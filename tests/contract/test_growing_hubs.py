@@ -144,6 +144,7 @@ async def test_a_job_whose_events_move_to_another_partition_ends_with_nothing_lo
                 async for name in bench.blobs.names(container, film.job_id)
             ]
     assert (status.state, status.error, status.warnings) == ("done", None, ())
+    assert sum(_ended(metrics) for metrics in (bench.metrics, other)) == 1
     assert result == film.made(tmp_path)
     assert not left
 
@@ -158,6 +159,10 @@ async def announce(bench: Bench, film: Film, *chunks: int) -> None:
 async def _owned(bench: Bench, wanted: list[int], *registries: CollectorRegistry) -> bool:
     hub, name = {"hub": bench.settings.segments_hub}, "assembler_owned_partitions"
     return [metrics.get_sample_value(name, hub) for metrics in registries] == wanted
+
+
+def _ended(metrics: CollectorRegistry) -> float:
+    return metrics.get_sample_value("assembler_jobs_total", {"outcome": "done"}) or 0
 
 
 async def _all_done(hub: Publisher, positions: HubPositions) -> bool:
