@@ -176,12 +176,17 @@ def _has_odd_edit(track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], cl
     hidden = begin - mp4_tables.first_shift(tables)
     is_sound = media.get(b"hdlr", b"")[8:12] == b"soun"
     allowed = ticks // _PRIMING if is_sound else 0
-    is_late = hidden > allowed and (shown - whole + hidden * clock) * _BEYOND > ticks * clock
+    is_late = hidden > allowed and _is_beyond(shown + begin * clock, tables, ticks, clock)
     # (A picture may be shown for longer than its samples last, but sound may not be.)
     is_odd = (is_sound and shown > 2 * whole) or (
         length > 2 * said > 0 and shown <= said * clock <= 2 * shown
     )
     return begin >= length or is_cut or is_late or is_odd
+
+
+def _is_beyond(end: int, tables: Mapping[bytes, bytes], ticks: int, clock: int) -> bool:
+    """Return whether an edit ends long after its track, ``end`` in ticks of both clocks."""
+    return (end - mp4_tables.shown_until(tables) * clock) * _BEYOND > ticks * clock
 
 
 def _described(moov: bytes) -> Iterator[tuple[dict[bytes, bytes], dict[bytes, bytes]]]:

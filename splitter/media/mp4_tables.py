@@ -26,6 +26,8 @@ _ENTRIES: Final = {
 _HEAD_BYTES: Final = 8
 """Each table begins with its version, its flags, and how many entries it has."""
 _ODD_SHARE: Final = 4
+_NEGATIVE: Final = 1 << 31
+"""A shift is a signed number, except in old files, where it is never this large."""
 
 
 def are_in_order(tables: Mapping[bytes, bytes], size: int) -> bool:
@@ -77,6 +79,25 @@ def length(tables: Mapping[bytes, bytes]) -> int:
 def first_shift(tables: Mapping[bytes, bytes]) -> int:
     """Return how many ticks after its decoding a track's first sample is shown."""
     return next((shift for _, shift in entries(tables, b"ctts")), 0)
+
+
+def shown_until(tables: Mapping[bytes, bytes]) -> int:
+    """Return when the display of the last sample ends, in ticks after the first one's decoding.
+
+    That is later than all samples last if some are missing: where a video was cut between pictures
+    that are stored in another order than they are shown.
+    """
+    steps, left, step = entries(tables, b"stts"), 0, 0
+    decoded = latest = 0
+    for samples, shift in entries(tables, b"ctts"):
+        count = samples
+        while count:
+            if not left:
+                left, step = next(steps, (count, step))
+            passed = min(count, left)
+            decoded, left, count = decoded + passed * step, left - passed, count - passed
+        latest = max(latest, decoded + (shift if shift < _NEGATIVE else shift - 2 * _NEGATIVE))
+    return latest or length(tables)
 
 
 def count_descriptions(tables: Mapping[bytes, bytes]) -> int:

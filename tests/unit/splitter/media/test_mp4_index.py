@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from fractions import Fraction
 
+import av
 import pytest
 from videos import Sound, Video
 
@@ -81,6 +83,26 @@ def test_an_edit_that_begins_later_and_lasts_as_long_is_damage(data: bytes) -> N
     rest = (duration - fifth).to_bytes(4, "big")
     trimmed = data[:edit] + rest + later + data[edit + 8 :]
     assert is_whole(trimmed[:header] + rest + trimmed[header + 4 :])
+
+
+def test_an_edit_that_ends_with_the_last_picture_of_a_cut_is_whole() -> None:
+    # Given a video that was cut without encoding: at the end, pictures that are shown before the
+    # last one are missing, because they were stored behind it; at the start, an edit hides some
+    video = Video(frames=12, time_base=Fraction(1, 5), pts=range(12), options={"bf": "3"})
+    file = io.BytesIO()
+    options = {"avoid_negative_ts": "disabled"}
+    with (
+        av.open(io.BytesIO(video.make())) as source,
+        av.open(file, "w", format="mp4", options=options) as cut,
+    ):
+        packets = [packet for packet in source.demux() if packet.size]
+        late = next(n for n in range(4, 11) if packets[n].pts > packets[n + 1].pts)
+        assert packets[late].pts > late
+        track = cut.add_stream_from_template(source.streams.video[0])
+        for packet in packets[: late + 1]:
+            packet.pts, packet.dts, packet.stream = packet.pts - 1, packet.dts - 1, track
+            cut.mux(packet)
+    assert is_whole(file.getvalue())
 
 
 def test_sound_of_a_length_that_no_header_gives_is_damage(data: bytes) -> None:
