@@ -43,6 +43,7 @@ from shared.media.containers import (
     track_metadata,
 )
 from shared.media.detour import TimestampSpreader, add_chapters, is_detour
+from shared.media.packets import begins
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -215,7 +216,7 @@ class _Result:
         return frozenset(self._numbers[s.index] for s in tracks if not fits(s, kind, folder))
 
     def _copy_until(self, seconds: Fraction) -> None:
-        while self._next is not None and _seconds(self._next) <= seconds:
+        while self._next is not None and begins(self._next) <= seconds:
             self._copy_next()
 
     def _copy_next(self) -> None:
@@ -315,11 +316,6 @@ def _paired(manifest: Manifest, segments: Iterable[bytes]) -> Iterator[tuple[Chu
 
 def _unwritable(tracks: frozenset[int]) -> TrackError:
     return TrackError("TRACK_DATA", "its packets cannot be read or written", tracks)
-
-
-def _seconds(packet: Packet[Stream]) -> Fraction:
-    ticks = packet.dts if packet.dts is not None else packet.pts
-    return (ticks or 0) * packet.time_base
 
 
 def _check_frames(chunk: Chunk, packets: list[Packet[Stream]]) -> None:

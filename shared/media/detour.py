@@ -20,6 +20,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from shared.media.packets import decoded_at
+
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
@@ -74,7 +76,7 @@ class TimestampSpreader:
     def stamp(self, packet: Packet[Stream]) -> None:
         """Convert a packet's times to `TICK`, later than those of its track's earlier packets."""
         tick, index = packet.time_base / TICK, packet.stream_index
-        dts = int(((packet.dts if packet.dts is not None else packet.pts) or 0) * tick)
+        dts = int((decoded_at(packet) or 0) * tick)
         dts = max(dts, self._latest.get(index, dts - 1) + 1)
         packet.pts = max(dts, int((packet.pts or 0) * tick))
         packet.duration = int((packet.duration or 0) * tick)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from av.packet import Packet
 from av.stream import Stream
 
+from shared.media.packets import shown_at, with_data
 from splitter.media.captions import as_mov_text, plain
-from splitter.media.packets import with_data
 
 
 class _Cue(NamedTuple):
@@ -33,7 +33,7 @@ class CueSplicer:
 
     def push(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         """Yield the samples up to where ``packet`` begins, in the packet's ticks."""
-        begin = packet.pts if packet.pts is not None else packet.dts
+        begin = shown_at(packet)
         if begin is None or not packet.duration:
             # It is shown until the next one, whenever that is.
             yield from self.flush()

@@ -18,6 +18,8 @@ from typing import Final
 from av.packet import Packet
 from av.stream import Stream
 
+from shared.media.packets import decoded_at
+
 LONGEST_PAUSE_S: Final = 10.0
 """The longest pause that is kept by default; a longer step forward is a jump."""
 
@@ -64,7 +66,7 @@ class Epochs:
 
     def restamp(self, packet: Packet[Stream]) -> None:
         """Move a packet to the continuous clock; exact in its own ticks."""
-        stamp = packet.dts if packet.dts is not None else packet.pts
+        stamp = decoded_at(packet)
         if stamp is None or not self._may_jump:
             return
         run = self._runs.get(packet.stream_index)

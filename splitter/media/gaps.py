@@ -14,6 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from shared.media.containers import codec_name
+from shared.media.packets import decoded_at
 
 _STEADY: Final = ("mpeg", "mpegts", "asf")
 """Formats in which packets of sound follow one another without a gap, by their timestamps."""
@@ -49,7 +50,7 @@ class Gaps:
     def note(self, packet: Packet[Stream]) -> None:
         """Process the next stored packet."""
         track = packet.stream_index
-        stamp = packet.dts if packet.dts is not None else packet.pts
+        stamp = decoded_at(packet)
         if track not in self._kinds or stamp is None or not packet.duration:
             return
         step = stamp - self._ends.get(track, stamp)

@@ -10,6 +10,7 @@ from typing import Final
 from av.packet import Packet
 from av.stream import Stream
 
+from shared.media.packets import shown_at
 from splitter.media.source import OpenSource, stream_time_base
 
 _TRACK_LENGTH: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -46,7 +47,7 @@ class PromisedEnd:
     def note(self, packet: Packet[Stream]) -> None:
         """Process the next stored packet."""
         # AVI gives only the time at which B-frames are decoded, not when they are shown.
-        stamp = packet.pts if packet.pts is not None else packet.dts
+        stamp = shown_at(packet)
         counts = self._of_all_tracks or packet.stream_index == self._video.index
         if self._promised is None or stamp is None or not counts:
             return

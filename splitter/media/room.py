@@ -12,7 +12,7 @@ from typing import Final
 from av.packet import Packet
 from av.stream import Stream
 
-from splitter.media.packets import begins
+from shared.media.packets import begins
 
 _PACKET_BYTES: Final = 64
 """The most that a container adds to a packet, beside its data and in the index."""

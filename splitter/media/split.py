@@ -31,6 +31,7 @@ from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import Bars, Source
 from shared.contracts.style_request import DEFAULT_BRUSH, painted_scale
 from shared.media.containers import PICTURE_CODECS
+from shared.media.packets import decoded_at, revealed
 from splitter.media.chunking import ChunkBuilder, EncodedChunk
 from splitter.media.crew import ALONE, Crew
 from splitter.media.cutting import Cutter
@@ -40,7 +41,6 @@ from splitter.media.graphs import Copier
 from splitter.media.integrity import Integrity
 from splitter.media.limits import Limits
 from splitter.media.normalise import Normaliser
-from splitter.media.packets import revealed
 from splitter.media.part import Part
 from splitter.media.pipeline import encoded
 from splitter.media.recognise import SUPPORTED
@@ -244,7 +244,7 @@ class _Reader:
 
     def _has_enough(self, packet: Packet[Stream]) -> bool:
         """Return whether nothing that is stored from here on belongs to the part."""
-        ticks = packet.dts if packet.dts is not None else packet.pts
+        ticks = decoded_at(packet)
         end = self._timeline.end_s
         if ticks is not None:
             seconds = ticks * packet.time_base

@@ -9,6 +9,8 @@ from fractions import Fraction
 from av.packet import Packet, PacketSideData
 from av.stream import Stream
 
+from shared.media.packets import decoded_at
+
 _SKIPPED = struct.Struct("<II")
 """How many samples to skip at the beginning and at the end of a packet."""
 
@@ -33,7 +35,7 @@ class Stamper:
 
     def stamp(self, packet: Packet[Stream]) -> None:
         """Convert a packet's timestamps to the new track's."""
-        dts = packet.dts if packet.dts is not None else packet.pts
+        dts = decoded_at(packet)
         dts = self._next_dts if dts is None else self._moved(dts)
         pts = dts if packet.pts is None else self._moved(packet.pts)
         if self.last_dts is not None:

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
 from shared.contracts.manifest import NO_BARS, Bars
+from shared.media.packets import shown_at
 from splitter.media.bars import Lit, agree
 from splitter.media.limits import Limits, too_long, too_many_frames
 from splitter.media.normalise import Normaliser
@@ -72,7 +73,7 @@ def _is_shown_beyond(file: BinaryIO, source: OpenSource, limits: Limits) -> bool
                 packet = next(again.container.demux(again.video))
     except (SourceRefused, av.error.FFmpegError, StopIteration):
         return False
-    stamp = packet.pts if packet.pts is not None else packet.dts
+    stamp = shown_at(packet)
     return stamp is not None and stamp * tick > end
 
 

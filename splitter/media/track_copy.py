@@ -14,11 +14,11 @@ from av.stream import Stream
 
 from shared.contracts.manifest import Track
 from shared.media.containers import ContainerName, add_copy, codec_name, track_metadata
+from shared.media.packets import begins, with_data
 from splitter.media.captions import as_subrip
 from splitter.media.carriage import Carried, Way
 from splitter.media.cues import CueSplicer
 from splitter.media.languages import alpha3
-from splitter.media.packets import begins, with_data
 from splitter.media.recode import LosslessRecoder
 from splitter.media.source import stream_time_base
 from splitter.media.stamps import Stamper, padding_of

@@ -30,8 +30,8 @@ from shared.media.containers import (
     open_output,
 )
 from shared.media.detour import add_chapters, is_detour
+from shared.media.packets import begins, is_far
 from splitter.media.carriage import Way, is_writable, plan_carriage
-from splitter.media.packets import begins, is_far
 from splitter.media.part import Part
 from splitter.media.room import Room
 from splitter.media.side_file import SideFile

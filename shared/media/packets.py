@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from av.packet import Packet
 from av.stream import Stream
@@ -36,10 +36,19 @@ def revealed(packet: Packet[Stream]) -> Packet[Stream]:
     return shown
 
 
+def decoded_at(packet: Packet[Any]) -> int | None:
+    """Return when a packet is decoded, in its ticks, or when it is shown if that is not known."""
+    return packet.pts if packet.dts is None else packet.dts
+
+
+def shown_at(packet: Packet[Any]) -> int | None:
+    """Return when a packet is shown, in its ticks, or when it is decoded if that is not known."""
+    return packet.dts if packet.pts is None else packet.pts
+
+
 def begins(packet: Packet[Stream]) -> Fraction:
-    """Return when a packet is decoded, in seconds, or when it is shown if that is not known."""
-    ticks = packet.dts if packet.dts is not None else packet.pts
-    return (ticks or 0) * packet.time_base
+    """Return `decoded_at` in seconds; 0 if there is no timestamp at all."""
+    return (decoded_at(packet) or 0) * packet.time_base
 
 
 def is_far(packet: Packet[Stream]) -> bool:
