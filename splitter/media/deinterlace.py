@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import Final
 
 import av
 import av.error
 import av.filter
 
-from splitter.media.graphs import Tags, new_graph
+from splitter.media.graphs import Tags, new_chain
+
+_DEINTERLACE: Final = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
 
 
 class Deinterlacer:
@@ -36,7 +39,7 @@ class Deinterlacer:
         format_ = (frame.width, frame.height, frame.format.name)
         if format_ != self._format:
             yield from self.flush()
-            self._graph = _bwdif(*format_)
+            self._graph = new_chain(format_[:2], format_[2], _DEINTERLACE, tick="1/1000")
             self._format = format_
         assert self._graph is not None
         self._held.append(Tags.of(frame))
@@ -63,14 +66,3 @@ class Deinterlacer:
                 return
             self._held.popleft().apply(frame)
             yield frame
-
-
-def _bwdif(width: int, height: int, pixel_format: str) -> av.filter.Graph:
-    graph = new_graph()
-    source = f"video_size={width}x{height}:pix_fmt={pixel_format}:time_base=1/1000"
-    graph.link_nodes(
-        graph.add("buffer", source),
-        graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"),
-        graph.add("buffersink"),
-    ).configure(auto_buffer=False)
-    return graph

@@ -19,6 +19,17 @@ def new_graph() -> av.filter.Graph:
     return graph
 
 
+def new_chain(
+    size: tuple[int, int], pixel_format: str, *filters: tuple[str, str], tick: str = "1/1"
+) -> av.filter.Graph:
+    """Return a graph of ``filters``, name and arguments, for frames of one size and format."""
+    graph = new_graph()
+    source = f"video_size={size[0]}x{size[1]}:pix_fmt={pixel_format}:time_base={tick}"
+    nodes = [graph.add("buffer", source), *(graph.add(*one) for one in filters)]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure(auto_buffer=False)
+    return graph
+
+
 @dataclass(frozen=True, slots=True)
 class Tags:
     """The properties of a frame that a filter must not change."""
@@ -71,7 +82,8 @@ class Copier:
         tags = Tags.of(frame)
         try:
             if self._graph is None or format_ != self._format:
-                self._graph, self._format = _copying(*format_), format_
+                self._graph = new_chain(format_[:2], format_[2], ("copy", ""))
+                self._format = format_
             Tags.clear(frame)
             self._graph.vpush(frame)
             copied = self._graph.vpull()
@@ -84,24 +96,11 @@ class Copier:
         return copied
 
 
-def _copying(width: int, height: int, pixel_format: str) -> av.filter.Graph:
-    graph = new_graph()
-    source = f"video_size={width}x{height}:pix_fmt={pixel_format}:time_base=1/1"
-    nodes = (graph.add("buffer", source), graph.add("copy"), graph.add("buffersink"))
-    graph.link_nodes(*nodes).configure(auto_buffer=False)
-    return graph
-
-
 class FilterChain:
     """A chain of filters for ``yuv420p`` that returns one frame for each frame, immediately."""
 
     def __init__(self, size: tuple[int, int], filters: list[tuple[str, str]]) -> None:
-        self._graph: av.filter.Graph | None = None
-        if filters:
-            self._graph = graph = new_graph()
-            source = f"video_size={size[0]}x{size[1]}:pix_fmt=yuv420p:time_base=1/1"
-            nodes = [graph.add("buffer", source), *(graph.add(*one) for one in filters)]
-            graph.link_nodes(*nodes, graph.add("buffersink")).configure(auto_buffer=False)
+        self._graph = new_chain(size, "yuv420p", *filters) if filters else None
 
     def apply(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Filter a frame; its matrix and range tags are lost."""
