@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from splitter.media.transport_stream import layout_of
 
@@ -39,25 +39,30 @@ def is_truncated(file: BinaryIO, size: int, format_name: str) -> bool:
     check = _CHECKS.get(format_name)
     if check is None:
         return False
-    head = _read(file, 0, min(size, _HEAD_BYTES))
-    tail = _read(file, max(size - _TAIL_BYTES, 0), _TAIL_BYTES)
-    return check(head, tail, size)
+    file.seek(0)
+    head = file.read(min(size, _HEAD_BYTES))
+    file.seek(max(size - _TAIL_BYTES, 0))
+    return check(_Ends(head, file.read(_TAIL_BYTES), size))
 
 
-def _read(file: BinaryIO, offset: int, length: int) -> bytes:
-    file.seek(offset)
-    return file.read(length)
+class _Ends(NamedTuple):
+    """A file's first and last bytes, and its size."""
+
+    head: bytes
+    tail: bytes
+    size: int
 
 
-def _gif(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
-    return not tail.rstrip(b"\0").endswith(b";")
+def _gif(file: _Ends) -> bool:
+    return not file.tail.rstrip(b"\0").endswith(b";")
 
 
-def _apng(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
-    return b"IEND" not in tail[-4096:]
+def _apng(file: _Ends) -> bool:
+    return b"IEND" not in file.tail[-4096:]
 
 
-def _ogg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+def _ogg(file: _Ends) -> bool:
+    tail = file.tail
     at = tail.rfind(b"OggS")
     if at < 0 or at + _OGG_PAGE.size > len(tail):
         return True
@@ -67,7 +72,8 @@ def _ogg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
     return not flags & _OGG_LAST or len(sizes) < segments or end > len(tail)
 
 
-def _flv(head: bytes, tail: bytes, size: int) -> bool:
+def _flv(file: _Ends) -> bool:
+    head, tail, size = file
     if _flv_number(head, b"filesize", size) > size and _flv_ends_early(head, tail):
         return True
     length = int.from_bytes(tail[-4:], "big")
@@ -108,31 +114,33 @@ def _flv_number(head: bytes, name: bytes, default: float) -> float:
     return found
 
 
-def _mpegts(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
-    layout = layout_of(head)
-    return layout is not None and size % layout[0] != 0
+def _mpegts(file: _Ends) -> bool:
+    layout = layout_of(file.head)
+    return layout is not None and file.size % layout[0] != 0
 
 
-def _avi(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
-    promised = int.from_bytes(head[4:8], "little")
-    return promised not in _UNKNOWN_SIZE and promised + _RIFF_HEADER > size
+def _avi(file: _Ends) -> bool:
+    promised = int.from_bytes(file.head[4:8], "little")
+    return promised not in _UNKNOWN_SIZE and promised + _RIFF_HEADER > file.size
 
 
-def _asf(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+def _asf(file: _Ends) -> bool:
+    head = file.head
     at = head.find(_ASF_FILE_PROPERTIES)
     if at < 0:
         return False
     promised = int.from_bytes(head[at + 40 : at + 48], "little")
     is_broadcast = head[at + 88 : at + 89] != b"" and bool(head[at + 88] & 1)
-    return promised > size and not is_broadcast
+    return promised > file.size and not is_broadcast
 
 
-def _nut(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
-    return _NUT_INDEX not in tail
+def _nut(file: _Ends) -> bool:
+    return _NUT_INDEX not in file.tail
 
 
-def _mpeg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+def _mpeg(file: _Ends) -> bool:
     """Walk on from the last pack header: the packets after it must not extend beyond the file."""
+    tail = file.tail
     at = tail.rfind(_PACK)
     if at < 0:
         return False
@@ -142,13 +150,13 @@ def _mpeg(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
     return at > len(tail)
 
 
-def _dv(head: bytes, tail: bytes, size: int) -> bool:  # noqa: ARG001
+def _dv(file: _Ends) -> bool:
     # (Variants of DV with larger frames use a multiple of this size.)
-    is_pal = bool(head[3] & 0x80)
-    return size % (144_000 if is_pal else 120_000) != 0
+    is_pal = bool(file.head[3] & 0x80)
+    return file.size % (144_000 if is_pal else 120_000) != 0
 
 
-_CHECKS: Final[Mapping[str, Callable[[bytes, bytes, int], bool]]] = {
+_CHECKS: Final[Mapping[str, Callable[[_Ends], bool]]] = {
     "gif": _gif,
     "apng": _apng,
     "ogg": _ogg,
