@@ -19,7 +19,7 @@ from shared.media.containers import codec_name
 from splitter.media.gaps import Gaps
 from splitter.media.mp4_index import Mp4Index
 from splitter.media.promised_end import PromisedEnd
-from splitter.media.source import OpenSource
+from splitter.media.source import MP4, OpenSource
 
 _CUT_OFF: Final = ("partial file", "ended prematurely", "Truncat")
 """How FFmpeg's demuxers report that a file is shorter than it claims to be; some only log it."""
@@ -33,11 +33,7 @@ _UNPARSED: Final = "Error parsing Opus packet header"
 _IN_A_ROW: Final = {"yuv4mpegpipe": 0, "ivf": 16, "gif": 256}
 """Formats that store pictures one after the other, and how many bytes may follow the last one."""
 
-_MP4: Final = "mov,mp4,m4a,3gp,3g2,mj2"
-
-_BROADCAST: Final = ("mpegts", "mpeg")
-
-_SAMPLES_EACH: Final = (_MP4, "matroska,webm", "flv", "mxf", "nut")
+_SAMPLES_EACH: Final = (MP4, "matroska,webm", "flv", "mxf", "nut")
 """Formats that store one picture per packet, including both fields of an interlaced one."""
 
 _DELIMITERS: Final = {"h264": b"\0\0\1\x09"}
@@ -67,8 +63,8 @@ class Integrity:
         self._read_index = source.read_index
         self._is_vp8 = codec_name(source.video) == "vp8"
         self._versions: set[int] = set()
-        broadcast = self._format in _BROADCAST
-        self._delimiter = _DELIMITERS.get(codec_name(source.video)) if broadcast else None
+        self._is_broadcast = source.is_broadcast
+        self._delimiter = _DELIMITERS.get(codec_name(source.video)) if self._is_broadcast else None
         self._has_merged = False
         self._size = source.size
         self._read_to: int | None = None
@@ -76,12 +72,12 @@ class Integrity:
     @property
     def holds_pictures_one_by_one(self) -> bool:
         """Whether each of the video's packets is a picture of its own, if the codec permits."""
-        return self._format in (*_SAMPLES_EACH, *_BROADCAST)
+        return self._is_broadcast or self._format in _SAMPLES_EACH
 
     @property
     def may_hold_fields(self) -> bool:
         """Whether a packet may also be one of the two fields of a picture."""
-        return self._format in _BROADCAST
+        return self._is_broadcast
 
     @property
     def follows_video(self) -> bool:
@@ -129,7 +125,7 @@ class Integrity:
         if self._damaged_sound:
             yield f"{self._damaged_sound} packets of sound or text arrived damaged"
         yield from self._gaps.warnings()
-        if to_the_end and self._format == _MP4:
+        if to_the_end and self._format == MP4:
             yield from self._missing_by(index)
         if to_the_end:
             yield from self._end.warnings()

@@ -38,6 +38,9 @@ from splitter.media.structure import Structure
 FORMATS = "mov,matroska,avi,flv,mpegts,mpeg,asf,ogg,gif,apng,mxf,nut,ivf,dv,yuv4mpegpipe"
 """The containers that are accepted, by FFmpeg's names."""
 
+MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
+"""FFmpeg's name of the format of MP4, MOV and 3GP files, once one is open."""
+
 FINEST_TIME_BASE = 35_000_000
 """The most ticks per second that are kept exactly.
 
@@ -51,7 +54,6 @@ _GENERATE_PTS = 1
 
 _SIZE = re.compile(r"Picture size ([0-9]+x[0-9]+)")
 _BROADCAST = ("mpegts", "mpeg")
-_MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _TS = "mpegts"
 _ASF_SIGN = bytes.fromhex("3026b2758e66cf11")
 _MXF_SIGN = bytes.fromhex("060e2b34")
@@ -115,8 +117,8 @@ class OpenSource:
     """Breaks in the file's structure, as far as it was read."""
 
     @property
-    def may_jump(self) -> bool:
-        """Whether the container's clock is a broadcast's, arbitrary and not always continuous."""
+    def is_broadcast(self) -> bool:
+        """Whether the container is a broadcast's, whose clock is arbitrary and may jump."""
         return self.container.format.name in _BROADCAST
 
     @property
@@ -153,7 +155,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
     with position_kept(file):
         truncated = is_truncated(file, size, container.format.name)
         others = _tracks_beside(file, container, video)
-    is_mp4 = container.format.name == _MP4
+    is_mp4 = container.format.name == MP4
     return OpenSource(
         container=container,
         video=video,

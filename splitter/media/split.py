@@ -178,7 +178,7 @@ class _Reader:
         self._integrity = Integrity(source, copier.streams)
         self._decoder = Decoder(source.video, options.limits, log, self._integrity)
         self._timeline = Timeline(source, options.limits, options.part)
-        self._epochs = Epochs(source.may_jump, options.longest_pause_s)
+        self._epochs = Epochs(source.is_broadcast, options.longest_pause_s)
         self._read_all = True
         self._repeats_times = False
         """Whether the file gives times twice although nothing is missing: see `revealed`."""

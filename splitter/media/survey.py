@@ -60,7 +60,7 @@ def _count_frames(source: OpenSource, most: int) -> int:
 def _is_shown_beyond(file: BinaryIO, source: OpenSource, limits: Limits) -> bool:
     """Return whether the video, by its header and a later keyframe, is longer than allowed."""
     length = Fraction(source.container.duration or 0, av.time_base)
-    if length <= limits.max_duration_s or source.may_jump:
+    if length <= limits.max_duration_s or source.is_broadcast:
         return False
     tick = stream_time_base(source.video)
     begin = max(source.start, (source.video.start_time or 0) * tick)
