@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from shared.contracts.manifest import Track
-from shared.media.containers import ContainerName, add_copy, codec_name, track_metadata
+from shared.media.containers import FORMATS, add_copy, codec_name, track_metadata
 from shared.media.packets import begins, with_data
 from splitter.media.captions import as_subrip
 from splitter.media.carriage import Carried, Way
@@ -34,6 +34,7 @@ class TrackCopy:
     stream: Stream
     stamper: Stamper
     cues: CueSplicer
+    in_mp4: bool
     recoder: LosslessRecoder | None = None
     unusable: bool = False
     presents: bool = False
@@ -54,7 +55,14 @@ class TrackCopy:
         return self.stamper.last_dts is None
 
     def converted(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
-        """Yield what one of the source's packets becomes, on the source's timeline."""
+        """Yield what one of the source's packets becomes in the new track, on its timeline."""
+        return map(self._stamped, self._converted(packet))
+
+    def flushed(self) -> Iterator[Packet[Stream]]:
+        """Yield what is still to come once the source has ended."""
+        return map(self._stamped, (self.recoder or self.cues).flush())
+
+    def _converted(self, packet: Packet[Stream]) -> Iterator[Packet[Stream]]:
         if self.recoder is not None:
             yield from self.recoder.push(packet)
         elif self.carried.way is Way.TO_MOV_TEXT:
@@ -65,20 +73,16 @@ class TrackCopy:
         else:
             yield packet
 
-    def flushed(self) -> Iterator[Packet[Stream]]:
-        """Yield what is still to come once the source has ended."""
-        yield from (self.recoder or self.cues).flush()
-
-    def stamp(self, packet: Packet[Stream], container: ContainerName) -> None:
-        """Put a converted packet on the result's timeline, and into the new track."""
+    def _stamped(self, packet: Packet[Stream]) -> Packet[Stream]:
         padding = padding_of(packet) if self.carried.codec == "opus" else 0
         self.stamper.stamp(packet)
         self.longest = max(self.longest, packet.duration or 0)
-        if padding and container == "mp4":
+        if padding and self.in_mp4:
             # (In MP4 the last packet's duration marks the end of the sound.)
             packet.duration = max(self.longest - round(padding / self.stamper.tick), 1)
         packet.stream = self.stream
         self.reached = max(self.reached, begins(packet))
+        return packet
 
 
 def described(carried: Carried) -> Track:
@@ -91,27 +95,22 @@ def described(carried: Carried) -> Track:
 
 
 def begin_copies(
-    output: OutputContainer,
-    container: ContainerName,
-    tracks: tuple[Carried, ...],
-    start: Fraction,
+    output: OutputContainer, tracks: tuple[Carried, ...], start: Fraction
 ) -> dict[int, TrackCopy]:
     """Add tracks to a side file that has none yet; return their copies by the source's indices.
 
     ``start`` is the moment of the source, in seconds, at which the side file begins.
     """
-    added = [(carried, *_add(output, container, carried)) for carried in tracks]
+    added = [(carried, *_add(output, carried)) for carried in tracks]
     output.start_encoding()  # sets the new tracks' time bases
-    strict = output.format.name != "matroska"
+    format_name = output.format.name
     return {
-        carried.stream.index: _begin(carried, stream, recoder, start, strict=strict)
+        carried.stream.index: _begin(carried, stream, recoder, start, format_name)
         for carried, stream, recoder in added
     }
 
 
-def _add(
-    output: OutputContainer, container: ContainerName, carried: Carried
-) -> tuple[Stream, LosslessRecoder | None]:
+def _add(output: OutputContainer, carried: Carried) -> tuple[Stream, LosslessRecoder | None]:
     new: Stream
     recoder = None
     if carried.way.recodes:
@@ -122,7 +121,7 @@ def _add(
     else:
         new = output.add_mux_stream(carried.codec, time_base=_TEXT_TICK)
     new.metadata.update(track_metadata(carried.stream))
-    if container == "mp4" and "language" in new.metadata:
+    if output.format.name == FORMATS["mp4"] and "language" in new.metadata:
         new.metadata["language"] = alpha3(new.metadata["language"])
     new.disposition = carried.stream.disposition
     return new, recoder
@@ -133,14 +132,15 @@ def _begin(
     stream: Stream,
     recoder: LosslessRecoder | None,
     start: Fraction,
-    *,
-    strict: bool,
+    format_name: str,
 ) -> TrackCopy:
+    strict = format_name != FORMATS["mkv"]
     before = stream_time_base(carried.stream) if recoder is None else recoder.tick
     after = stream_time_base(stream)
     return TrackCopy(
         carried=carried,
         stream=stream,
+        in_mp4=format_name == FORMATS["mp4"],
         recoder=recoder,
         cues=CueSplicer(codec_name(carried.stream)),
         stamper=Stamper(start=start / before, scale=before / after, tick=after, strict=strict),

@@ -129,7 +129,7 @@ class TrackCopier:
             self._losses.append(f"{copy.stream.type} track {packet.stream_index} is unusable")
             return
         for ready in copy.converted(packet):
-            self._hold(copy, ready)
+            self._write_or_hold(copy, ready)
 
     def release(self, until: Fraction) -> None:
         """Write the held packets that begin before ``until``, in seconds: the part ends later."""
@@ -169,7 +169,7 @@ class TrackCopier:
 
     def _flush(self, copy: TrackCopy) -> None:
         for packet in copy.flushed():
-            self._hold(copy, packet)
+            self._write_or_hold(copy, packet)
         if copy.recoder is not None:
             self._lost += copy.recoder.undecodable
             self._losses += copy.recoder.losses()
@@ -192,8 +192,7 @@ class TrackCopier:
         if self._file is not None:
             self._file.end()
 
-    def _hold(self, copy: TrackCopy, packet: Packet[Stream]) -> None:
-        copy.stamp(packet, self.container)
+    def _write_or_hold(self, copy: TrackCopy, packet: Packet[Stream]) -> None:
         if self._part.max_frames is None:
             self._write(copy, packet)
         else:
@@ -245,4 +244,4 @@ class TrackCopier:
             self._chapters = chapters
         else:
             output.set_chapters(chapters)
-        self._copies = begin_copies(output, self.container, self._carried, self._source.start)
+        self._copies = begin_copies(output, self._carried, self._source.start)
