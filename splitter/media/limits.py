@@ -43,16 +43,14 @@ class Limits:
         return self.memory_bytes // 8
 
 
-def too_many_pixels(limits: Limits, size: str = "", *, in_memory: bool = False) -> SourceRefused:
+def too_many_pixels(limits: Limits, size: str, *, in_memory: bool = False) -> SourceRefused:
     """Return the refusal of a picture beyond the pixel limit; ``size`` is like ``640x480``.
 
     ``in_memory``: it is the size at which a decoder keeps the picture, possibly with margins.
     """
-    picture = f"The picture is {size}" if size else "The picture is too large"
-    if in_memory:
-        picture = f"The decoder needs room for a picture of {size}"
+    what = "The decoder needs room for a picture of" if in_memory else "The picture is"
     most = f"at most {limits.max_pixels} pixels are accepted"
-    return SourceRefused("TOO_LARGE", f"{picture}; {most}.")
+    return SourceRefused("TOO_LARGE", f"{what} {size}; {most}.")
 
 
 def too_many_frames(limits: Limits) -> SourceRefused:

@@ -224,14 +224,9 @@ def _ticks_and_length(header: bytes) -> tuple[int, int]:
 def _hidden_of(
     track: Mapping[bytes, bytes], media: Mapping[bytes, bytes], movie_ticks: int
 ) -> int | None:
-    """Return `_hidden` for a track, given its boxes."""
+    """Return how many ticks of a track's beginning its edit list hides; None if it does more."""
     ticks, length = _ticks_and_length(media.get(b"mdhd", b""))
     edits = dict(boxes_of(track.get(b"edts", b""))).get(b"elst", b"")
-    return _hidden(edits, length, movie_ticks, ticks)
-
-
-def _hidden(edits: bytes, length: int, movie_ticks: int, ticks: int) -> int | None:
-    """Return how many ticks of a track's beginning an edit list hides; None if it does more."""
     if not edits:
         return 0
     edit = _only_edit(edits)

@@ -100,11 +100,6 @@ def shown_until(tables: Mapping[bytes, bytes]) -> int:
     return latest or length(tables)
 
 
-def count_descriptions(tables: Mapping[bytes, bytes]) -> int:
-    """Return how many sample descriptions (codec, picture size and so on) a track has."""
-    return _count(tables.get(b"stsd", b""))
-
-
 def _count(table: bytes) -> int:
     return int.from_bytes(table[4:8], "big")
 
@@ -124,7 +119,7 @@ def _are_in_chunks(tables: Mapping[bytes, bytes], chunks: int) -> bool:
         (next_ - first) * each
         for (first, next_), (_, each, _) in zip(pairwise(firsts), runs, strict=True)
     )
-    described = count_descriptions(tables)
+    described = _count(tables.get(b"stsd", b""))
     return held == samples and all(1 <= description <= described for *_, description in runs)
 
 
