@@ -13,16 +13,11 @@ import socket
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from shared.forks import client
 from shared.forks.client import Leash
-
-Work = Literal[b"d", b"t"]
-"""What a fork is for: to decode one upload, or to test whether the sandbox holds."""
-
-DECODE: Final = b"d"
-TRIAL: Final = b"t"
+from splitter.decoder.wire import Work
 
 _COMMAND: Final = (sys.executable, "-P", "-s", "-m", "splitter.decoder.sandbox")
 _ROOT: Final = Path(__file__).resolve().parents[2]

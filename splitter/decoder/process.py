@@ -21,8 +21,9 @@ import structlog
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder.bounds import Bounds
-from splitter.decoder.forks import DECODE, Fork, ForkServer
+from splitter.decoder.forks import Fork, ForkServer
 from splitter.decoder.wire import (
+    DECODE,
     LENGTH,
     MESSAGE,
     RANGE,

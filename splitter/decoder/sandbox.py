@@ -29,7 +29,7 @@ from shared.media.containers import is_full
 from splitter.decoder import trial
 from splitter.decoder.confinement import confine
 from splitter.decoder.ranges import RangeFile, receive
-from splitter.decoder.wire import LENGTH, Job, Refusal, decode_job, encode_message
+from splitter.decoder.wire import LENGTH, TRIAL, Job, Refusal, decode_job, encode_message
 from splitter.media.crew import Crew
 from splitter.media.split import SplitEvent, split
 
@@ -38,7 +38,7 @@ _NICENESS = 10
 
 def main() -> None:
     """Fork for each request, and do the requested work in the fork."""
-    if wait_for_work() == b"t":
+    if wait_for_work() == TRIAL:
         trial.main()
     else:
         decode()

@@ -15,7 +15,8 @@ import structlog
 
 from shared.contracts.errors import ConfigurationError
 from splitter.decoder.confinement import missing_sentence
-from splitter.decoder.forks import TRIAL, ForkServer
+from splitter.decoder.forks import ForkServer
+from splitter.decoder.wire import TRIAL
 from splitter.protection import LAYERS, Layer
 
 log = structlog.get_logger()

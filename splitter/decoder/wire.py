@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -21,6 +21,12 @@ from shared.contracts.manifest import Chunk, Source
 from splitter.media.chunking import EncodedChunk
 from splitter.media.split import SplitEnd, SplitEvent, SplitOptions
 from splitter.protection import Layer
+
+Work = Literal[b"d", b"t"]
+"""What a child is for: to decode one upload, or to test whether the sandbox holds."""
+
+DECODE: Final = b"d"
+TRIAL: Final = b"t"
 
 LENGTH = struct.Struct("!I")
 RANGE = struct.Struct("!QI")

@@ -24,9 +24,8 @@ from videos import LARGE_FRAMES, large_video
 
 from shared.contracts.errors import SourceRefused
 from splitter.decoder import process
-from splitter.decoder.forks import DECODE
 from splitter.decoder.process import split_in_child
-from splitter.decoder.wire import Job, encode_message
+from splitter.decoder.wire import DECODE, Job, encode_message
 from splitter.media.limits import Limits
 from splitter.media.split import SplitOptions, split
 
