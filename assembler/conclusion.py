@@ -23,8 +23,8 @@ from shared.contracts.manifest import Manifest
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.storage.work_folders import more_room, room
+from shared.tasks.waits import is_set_within
 from shared.telemetry import tracing
-from shared.telemetry.background import is_set_within
 
 log = structlog.get_logger()
 

@@ -41,8 +41,8 @@ from shared.hubs.scarcity import retry_on_scarcity
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import fetch_manifest, load_manifest
 from shared.storage.retry import Retry
+from shared.tasks.rounds import Errand, in_rounds
 from shared.telemetry import tracing
-from shared.telemetry.background import Errand, in_rounds
 
 log = structlog.get_logger()
 

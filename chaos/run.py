@@ -16,7 +16,7 @@ from chaos.plan import BEFORE_UPLOADS, Fault, Kind, plan_faults
 from chaos.promises import Violation, check
 from chaos.settings import STYLES
 from shared.contracts.errors import StylestreamError
-from shared.telemetry.background import first_of
+from shared.tasks.waits import first_of
 
 _JUDGED_WHEN_IDLE: Final = frozenset({"I5", "TIDY"})
 """Promises that cannot be judged while there is something left to do."""

@@ -28,8 +28,8 @@ from shared.service.clients import AzureClients
 from shared.service.health import Health, HealthServer
 from shared.service.settings import load
 from shared.storage.blobs import BlobStore
+from shared.tasks.waits import is_cancelled
 from shared.telemetry import logs
-from shared.telemetry.background import is_cancelled
 from shared.telemetry.metrics import process_registry
 
 log = structlog.get_logger()

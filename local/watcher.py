@@ -40,7 +40,7 @@ from shared.contracts.errors import first_line
 from shared.hubs.connections import connection_options
 from shared.storage.accounts import environment_options
 from shared.storage.listings import unlistable
-from shared.telemetry.background import is_cancelled
+from shared.tasks.waits import is_cancelled
 from shared.telemetry.escapes import escaped
 
 EventSchema = Literal["cloudevents", "eventgrid"]

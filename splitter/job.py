@@ -24,7 +24,7 @@ from shared.media.encodings import smallest_side
 from shared.storage.manifests import store_manifest
 from shared.storage.sealed_files import SealedFile
 from shared.storage.work_folders import more_room, room, work_folder
-from shared.telemetry.background import first_of, is_set_within
+from shared.tasks.waits import first_of, is_set_within
 from splitter.budget import PAUSE_S
 from splitter.cuts import Cuts
 from splitter.decoder.process import DecoderKilled, split_in_child

@@ -20,7 +20,7 @@ from shared.contracts.status import SplitProgress, Status, readable_status, utc_
 from shared.storage.blobs import BlobStore
 from shared.storage.progress import store_progress
 from shared.storage.retry import Retry
-from shared.telemetry.background import is_set_within
+from shared.tasks.waits import is_set_within
 from splitter.cuts import Cuts
 from splitter.pace import Pace
 from splitter.settings import SplitterSettings

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Final, Literal
 
-from shared.telemetry.background import is_set_within
+from shared.tasks.waits import is_set_within
 from splitter.metrics import SplitterMetrics
 
 # A split that left its slot decodes from the beginning again: too much work for a single chunk.

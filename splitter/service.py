@@ -16,7 +16,7 @@ from shared.storage.retry import Retry
 from shared.storage.work_folders import sweep_work_folders
 from shared.styles.download import fetch_styles
 from shared.styles.gallery import open_gallery
-from shared.telemetry.background import in_rounds
+from shared.tasks.rounds import in_rounds
 from splitter.decoder.forks import ForkServer
 from splitter.decoder.selftest import check_sandbox
 from splitter.intake.acceptance import Acceptance

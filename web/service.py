@@ -20,8 +20,8 @@ from shared.service.settings import load
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.styles.download import fetch_styles
+from shared.tasks.rounds import in_rounds
 from shared.telemetry import logs, tracing
-from shared.telemetry.background import in_rounds
 from shared.telemetry.metrics import process_registry
 from web.application import application
 from web.metrics import WebMetrics

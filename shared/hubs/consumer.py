@@ -33,7 +33,7 @@ from shared.hubs.liveness import Liveness
 from shared.hubs.positions import BEGAN_IN, HubIdentity, Positions
 from shared.hubs.queries import has_events_after, query
 from shared.hubs.sharing import BeginHandover
-from shared.telemetry.background import Errand, in_rounds
+from shared.tasks.rounds import Errand, in_rounds
 from shared.telemetry.metrics import ConsumerMetrics
 
 log = structlog.get_logger()

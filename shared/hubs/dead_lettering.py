@@ -22,7 +22,7 @@ from shared.contracts.errors import NewerMessageError, PermanentError
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.storage.retry import Retry
-from shared.telemetry.background import is_set_within
+from shared.tasks.waits import is_set_within
 from shared.telemetry.metrics import WorkMetrics
 
 log = structlog.get_logger()

@@ -33,14 +33,14 @@ from shared.service.settings import ServiceSettings, load
 from shared.service.storage_clock import StorageClock
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
+from shared.tasks.rounds import in_rounds
+from shared.tasks.waits import first_of
 from shared.telemetry import logs, tracing
-from shared.telemetry.background import in_rounds
 from shared.telemetry.metrics import WorkMetrics, process_registry
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
 M = TypeVar("M", bound=WorkMetrics)
-T = TypeVar("T")
 
 _CLOSING_S: Final = 10.0
 _ANSWER_S: Final = 5.0
@@ -145,7 +145,7 @@ async def _run(
     ):
         # It may wait for storage, which must not hold up the end.
         building = asyncio.create_task(build(settings, clients, metrics, health))
-        await _first_of(building, stop)
+        await first_of(asyncio.wait({building}), stop.wait())
         if building.done():
             service = building.result()
             finished = await _serve(service, settings, clients, metrics, health, stop)
@@ -182,7 +182,7 @@ async def _serve(
             metrics.background_failed,
         )
     )
-    await _first_of(reading, stop, health.failed)
+    await first_of(asyncio.wait({reading}), stop.wait(), health.failed.wait())
     health.serving = False
     probing.cancel()
     finished = True
@@ -192,13 +192,6 @@ async def _serve(
     with contextlib.suppress(asyncio.CancelledError):
         await reading
     return finished
-
-
-async def _first_of(work: asyncio.Task[T], *events: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait({work, *waiting}, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
 
 
 async def _read(

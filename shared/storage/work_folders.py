@@ -22,7 +22,7 @@ from typing import Final
 
 import structlog
 
-from shared.telemetry.background import is_set_within
+from shared.tasks.waits import is_set_within
 
 log = structlog.get_logger()
 

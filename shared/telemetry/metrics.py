@@ -26,8 +26,8 @@ from prometheus_client import (
 )
 
 from shared.contracts.codes import FAILURE_CODES, OTHER, fault
+from shared.tasks.rounds import Errand
 from shared.telemetry import tracing
-from shared.telemetry.background import Errand
 
 BUILD_INFO: Final = "stylestream_build_info"
 

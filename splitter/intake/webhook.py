@@ -31,7 +31,7 @@ from aiohttp import web
 
 from shared.contracts.errors import ConfigurationError, MessageError, PermanentError, TransientError
 from shared.service.settings import listed
-from shared.telemetry.background import in_rounds
+from shared.tasks.rounds import in_rounds
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.callers import CallerRefused, Callers
 from splitter.intake.connections import Complaints, Connections

@@ -6,7 +6,7 @@ import runpy
 from typing import Any
 
 from shared.hubs import consumer
-from shared.telemetry.background import in_rounds
+from shared.tasks.rounds import in_rounds
 
 
 async def _once(errand: str, *arguments: Any, **options: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from shared.telemetry.background import in_rounds
+from shared.tasks.rounds import in_rounds
 
 
 async def test_rounds_end_though_the_work_swallowed_their_cancellation() -> None:
