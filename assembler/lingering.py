@@ -16,9 +16,9 @@ import structlog
 
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import TransientError
-from shared.contracts.layout import status_blob
-from shared.contracts.status import Status, readable_status
+from shared.contracts.status import Status
 from shared.storage.blobs import BlobStore
+from shared.storage.statuses import load_status
 
 log = structlog.get_logger()
 
@@ -53,8 +53,8 @@ class Lingering:
 
     async def _delete_if_due(self, job: str) -> None:
         async with self._reads:
-            record = await self._blobs.read(self._settings.jobs_container, status_blob(job))
-            if self._is_due(job, readable_status(record)):
+            status = await load_status(self._blobs, self._settings.jobs_container, job)
+            if self._is_due(job, status):
                 await self._blobs.delete_all(self._settings.segments_container, f"{job}/")
 
     def _is_due(self, job: str, status: Status | None) -> bool:

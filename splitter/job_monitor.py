@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.contracts.errors import StylestreamError
-from shared.contracts.layout import status_blob
-from shared.contracts.status import SplitProgress, Status, readable_status, utc_now
+from shared.contracts.status import SplitProgress, Status, utc_now
 from shared.storage.blobs import BlobStore
 from shared.storage.progress import store_progress
 from shared.storage.retry import Retry
+from shared.storage.statuses import load_status
 from shared.tasks.waits import is_set_within
 from splitter.cuts import Cuts
 from splitter.pace import Pace
@@ -140,10 +140,8 @@ class JobMonitor:
         Raises:
             JobOver: the job has ended.
         """
-        record = await self._retry(
-            lambda: self._blobs.read(self._settings.jobs_container, status_blob(self._job_id))
-        )
-        status = readable_status(record)
+        container = self._settings.jobs_container
+        status = await self._retry(lambda: load_status(self._blobs, container, self._job_id))
         if status is not None and status.ended:
             raise JobOver(f"the job is {status.state}")
         return status

@@ -10,15 +10,14 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import PermanentError, TransientError
-from shared.contracts.layout import status_blob
 from shared.contracts.messages import Message, SplitCompleted, SplitFailed
-from shared.contracts.status import readable_status
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
 from shared.hubs.scarcity import retry_on_scarcity
 from shared.hubs.workers import GivenBack, OneAtATime
 from shared.storage.descriptions import BlobFacts
 from shared.storage.manifests import load_manifest
+from shared.storage.statuses import has_ended
 from shared.styles.gallery import Gallery
 from shared.telemetry import tracing
 from splitter.intake.acceptance import Acceptance
@@ -180,11 +179,8 @@ class Splitter:
             await self._run(dataclasses.replace(request, opening=opening, version=None))
 
     async def _has_ended(self, job: str) -> bool:
-        record = await self._outlets.retry(
-            lambda: self._outlets.blobs.read(self._settings.jobs_container, status_blob(job))
-        )
-        status = readable_status(record)
-        return status is not None and status.ended
+        blobs, jobs = self._outlets.blobs, self._settings.jobs_container
+        return await self._outlets.retry(lambda: has_ended(blobs, jobs, job))
 
     async def _open(self, request: SplitRequest) -> None:
         """Announce the job before there is a slot for its split, so that its user sees it."""

@@ -22,13 +22,14 @@ from zlib import crc32
 import structlog
 
 from shared.contracts.errors import TransientError
-from shared.contracts.layout import job_id, manifest_blob, progress_blob, status_blob
-from shared.contracts.status import Status, read_progress, read_summary, readable_status
+from shared.contracts.layout import job_id, manifest_blob, progress_blob
+from shared.contracts.status import Status, read_progress, read_summary
 from shared.hubs.publisher import Publisher
 from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
+from shared.storage.statuses import load_status
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.uploads import Upload, upload_event
 from splitter.job_monitor import sign_of_life_s
@@ -146,7 +147,7 @@ class Overlooked:
 
     async def _find_state(self, job: str) -> Found:
         jobs = self._settings.jobs_container
-        record = readable_status(await self._blobs.read(jobs, status_blob(job)))
+        record = await load_status(self._blobs, jobs, job)
         if record is not None and record.ended:
             return "done"
         if await self._blobs.exists(self._settings.frames_container, manifest_blob(job)):

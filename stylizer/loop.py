@@ -10,10 +10,9 @@ from typing import Any
 import structlog
 
 from shared.contracts.errors import ChunkError, MessageError, PermanentError
-from shared.contracts.layout import chunk_blob, status_blob
+from shared.contracts.layout import chunk_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.contracts.segment_place import ENCODER, STYLES, UNPAINTED, SegmentPlace
-from shared.contracts.status import readable_status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
@@ -23,6 +22,7 @@ from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobFacts, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import seal
+from shared.storage.statuses import has_ended
 from shared.telemetry import tracing
 from stylizer.attempts.counter import MISSING, was_begun
 from stylizer.attempts.retrying import RetryingPainter, Segment
@@ -231,11 +231,8 @@ class Stylizer:
         )
 
     async def _ended(self, job_id: str) -> bool:
-        record = await self._retry(
-            lambda: self._blobs.read(self._settings.jobs_container, status_blob(job_id))
-        )
-        status = readable_status(record)
-        return status is not None and status.ended
+        container = self._settings.jobs_container
+        return await self._retry(lambda: has_ended(self._blobs, container, job_id))
 
 
 def _reference(delivery: Delivery) -> ChunkReady:
