@@ -10,10 +10,8 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from azure.core.exceptions import AzureError
@@ -67,12 +65,12 @@ async def diagnose(directory: Path | None = None) -> AsyncIterator[Finding]:
     async with AzureClients(settings) as clients:
         accounts = await clients.storage()
         blobs = BlobStore(accounts)
-        for container in containers_of(settings):
+        for container in settings.containers:
             yield await _container(blobs, container)
-        yield judge_clock(await _skew_s(clients, settings))
+        yield judge_clock((await clients.last_answer(settings.frames_container)).ahead_s)
         newest_s: float | None = None
         readers: dict[str, frozenset[str]] = {}
-        for service, hub in hubs_of(settings).items():
+        for service, hub in settings.hubs.items():
             client = await clients.keep(await clients.onlooker(hub, _ONLOOKER_GROUP))
             try:
                 seen = await measure_backlog(client, blobs, settings)
@@ -109,24 +107,6 @@ async def diagnose_rights(directory: Path | None, service: str) -> AsyncIterator
         else:
             remedy = "check that it exists and can be reached from this machine, and try again"
         yield Finding(rights.describe(right), remedy)
-
-
-def hubs_of(settings: ServiceSettings) -> dict[str, str]:
-    """Return the hubs by the service that reads each."""
-    return {
-        "splitter": settings.uploads_hub,
-        "stylizer": settings.frames_hub,
-        "assembler": settings.segments_hub,
-    }
-
-
-def containers_of(settings: ServiceSettings) -> list[str]:
-    """Return the containers that the services need."""
-    return [
-        str(name)
-        for field in type(settings).model_fields
-        if field.endswith("_container") and (name := getattr(settings, field))
-    ]
 
 
 def judge_clock(skew_s: float) -> Finding:
@@ -244,21 +224,6 @@ def _remedy(error: StylestreamError, role: str) -> str:
             return "create it"
         case _:
             return "check that storage can be reached from this machine, and try again"
-
-
-async def _skew_s(clients: AzureClients, settings: ServiceSettings) -> float:
-    """Return how far this machine's clock is ahead of storage's; 0 if storage does not answer."""
-    skews: list[float] = []
-
-    def note(response: Any) -> None:
-        said = parsedate_to_datetime(response.http_response.headers["Date"])
-        skews.append((datetime.now(UTC) - said).total_seconds())
-
-    container = (await clients.blobs()).get_container_client(settings.frames_container)
-    # A refusal carries the time as well.
-    with contextlib.suppress(AzureError):
-        await container.get_container_properties(raw_response_hook=note)
-    return skews[0] if skews else 0.0
 
 
 async def _uploads(container: ContainerClient, newest_s: float) -> Finding:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.service.backlog import Backlog, PartitionBacklog, measure_backlog, oldest_s
 from shared.service.clients import AzureClients
 from shared.service.health import Health, HealthServer
-from shared.service.settings import load
+from shared.service.settings import load, refuse
 from shared.storage.blobs import BlobStore
 from shared.tasks.waits import is_cancelled
 from shared.telemetry import logs
@@ -147,8 +146,7 @@ def main() -> None:
         logs.configure(settings.log_level, settings.log_format, "exporter")
         asyncio.run(_run(settings))
     except ConfigurationError as error:
-        print("\n".join(f"exporter: {problem}" for problem in error.problems), file=sys.stderr)
-        sys.exit(2)
+        refuse("exporter", error)
 
 
 async def _run(settings: ExporterSettings) -> None:

@@ -15,8 +15,8 @@ from aiohttp import web
 from shared.contracts.errors import ConfigurationError
 from shared.service.clients import StorageClients
 from shared.service.health import Health, HealthServer
-from shared.service.runtime import Probe, probe, refuse, stop_on_signals
-from shared.service.settings import load
+from shared.service.runtime import Probe, probe, stop_on_signals
+from shared.service.settings import load, refuse
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.styles.download import fetch_styles

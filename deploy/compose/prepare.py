@@ -21,7 +21,7 @@ from azure.eventhub.exceptions import EventHubError
 
 from shared.contracts.errors import ConfigurationError
 from shared.service.clients import AzureClients
-from shared.service.settings import ServiceSettings, load
+from shared.service.settings import ServiceSettings, load, refuse
 from shared.telemetry import logs
 
 log = structlog.get_logger()
@@ -36,8 +36,7 @@ def main() -> None:
     try:
         settings = load(ServiceSettings)
     except ConfigurationError as error:
-        print("\n".join(f"set-up: {problem}" for problem in error.problems), file=sys.stderr)
-        sys.exit(2)
+        refuse("set-up", error)
     logs.configure(settings.log_level, settings.log_format, "set-up")
     try:
         asyncio.run(_prepare(settings))
@@ -48,33 +47,15 @@ def main() -> None:
 async def _prepare(settings: ServiceSettings) -> None:
     async with AzureClients(settings) as clients:
         storage = await clients.storage()
-        for container in containers_of(settings):
+        for container in settings.containers:
             with contextlib.suppress(ResourceExistsError):
                 await storage.get_container_client(container).create_container()
-        log.info("containers are there", containers=containers_of(settings))
+        log.info("containers are there", containers=settings.containers)
 
         async with asyncio.timeout(HUBS_DEADLINE_S):
-            for hub in hubs_of(settings):
+            for hub in settings.hubs.values():
                 await answered(await clients.keep(await clients.producer(hub)), hub)
-        log.info("hubs answer", hubs=hubs_of(settings))
-
-
-def containers_of(settings: ServiceSettings) -> list[str]:
-    """Return the blob containers that the services use."""
-    return [
-        str(container)
-        for name in type(settings).model_fields
-        if name.endswith("_container") and (container := getattr(settings, name))
-    ]
-
-
-def hubs_of(settings: ServiceSettings) -> list[str]:
-    """Return the hubs that the services use."""
-    return [
-        str(getattr(settings, name))
-        for name in type(settings).model_fields
-        if name.endswith("_hub")
-    ]
+        log.info("hubs answer", hubs=[*settings.hubs.values()])
 
 
 async def answered(client: EventHubProducerClient, hub: str) -> None:

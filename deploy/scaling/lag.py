@@ -63,7 +63,7 @@ async def report(settings: ServiceSettings) -> list[str]:
     lines = []
     async with AzureClients(settings) as clients:
         storage = await clients.blobs()
-        for hub in (settings.uploads_hub, settings.frames_hub, settings.segments_hub):
+        for hub in settings.hubs.values():
             checkpoints = storage.get_container_client(settings.checkpoints_container(hub))
             client = await clients.keep(await clients.producer(hub))
             partitions = await look(client, checkpoints, settings)

@@ -36,7 +36,7 @@ from azure.eventhub.exceptions import EventHubError
 from shared.contracts.errors import ConfigurationError, TransientError, first_line
 from shared.hubs.positions import HUB_MADE, Corrected, HubFacts, position_in
 from shared.service.clients import AzureClients
-from shared.service.settings import ServiceSettings, load
+from shared.service.settings import ServiceSettings, load, refuse
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
 from shared.telemetry import logs
@@ -47,8 +47,8 @@ _Client = EventHubConsumerClient | EventHubProducerClient
 
 _DEADLINE_S: Final = 30.0
 
-READERS: Final = {"splitter": "uploads_hub", "stylizer": "frames_hub", "assembler": "segments_hub"}
-"""By service, the setting that names the hub that it reads."""
+READERS: Final = ("splitter", "stylizer", "assembler")
+"""The services, each of which reads one of `ServiceSettings.hubs`."""
 
 BEGINNING: Final = "-1"
 """The offset before a partition's first event, the same in Azure and in its emulators."""
@@ -324,8 +324,7 @@ def main() -> None:
     try:
         settings = load(ServiceSettings)
     except ConfigurationError as error:
-        print("\n".join(f"checkpoints: {problem}" for problem in error.problems), file=sys.stderr)
-        sys.exit(2)
+        refuse("checkpoints", error)
     logs.configure(settings.log_level, settings.log_format, "checkpoints")
     try:
         asyncio.run(prepare_all(settings, services))
@@ -337,7 +336,7 @@ async def prepare_all(settings: ServiceSettings, services: Iterable[str] = READE
     """Prepare the hubs that ``services`` read."""
     async with AzureClients(settings) as clients:
         blobs = BlobStore(await clients.blobs())
-        for hub in (getattr(settings, READERS[service]) for service in services):
+        for hub in (settings.hubs[service] for service in services):
             # A producer client can look a hub up, too, whether the identity may send or receive.
             async with await clients.producer(hub) as client:
                 written = await prepare(client, blobs, settings)

@@ -26,7 +26,7 @@ from azure.storage.blob.aio import ContainerClient
 
 from shared.contracts.errors import ConfigurationError, first_line
 from shared.service.clients import AzureClients
-from shared.service.settings import ServiceSettings, load
+from shared.service.settings import ServiceSettings, load, refuse
 from shared.storage.answers import Answer, answer, sentence
 
 RECEIVER: Final = "Azure Event Hubs Data Receiver"
@@ -195,8 +195,7 @@ def main() -> None:
     try:
         settings = load(ServiceSettings)
     except ConfigurationError as error:
-        print("\n".join(f"rights: {problem}" for problem in error.problems), file=sys.stderr)
-        sys.exit(2)
+        refuse("rights", error)
     sys.exit(0 if asyncio.run(_report(settings, service)) else 1)
 
 

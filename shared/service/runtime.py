@@ -29,7 +29,7 @@ from shared.hubs.delivery import Handler
 from shared.service.checkpoints import HubPositions, prepare
 from shared.service.clients import AzureClients
 from shared.service.health import Health, HealthServer
-from shared.service.settings import ServiceSettings, load
+from shared.service.settings import ServiceSettings, load, refuse
 from shared.service.storage_clock import StorageClock
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
@@ -120,13 +120,6 @@ def main(
         # A thread that hangs, or is not done yet, would hold up an orderly exit.
         os._exit(int(health.failed.is_set()))
     sys.exit(0)
-
-
-def refuse(name: str, error: ConfigurationError) -> NoReturn:
-    """Exit 2 with every problem of a configuration on stderr."""
-    for problem in error.problems:
-        print(f"{name}: {problem}", file=sys.stderr)
-    sys.exit(2)
 
 
 async def _run(

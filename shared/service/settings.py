@@ -10,8 +10,9 @@ which is then given as well; the other containers stay in the first.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Final, Literal, Self, TypeVar
+from typing import Final, Literal, NoReturn, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -216,6 +217,24 @@ class ServiceSettings(StorageSettings):
             )
         return problems
 
+    @property
+    def hubs(self) -> dict[str, str]:
+        """The hubs, by the service that reads each."""
+        return {
+            "splitter": self.uploads_hub,
+            "stylizer": self.frames_hub,
+            "assembler": self.segments_hub,
+        }
+
+    @property
+    def containers(self) -> list[str]:
+        """The containers that the services need."""
+        return [
+            str(name)
+            for field in type(self).model_fields
+            if field.endswith("_container") and (name := getattr(self, field))
+        ]
+
     def checkpoints_container(self, hub: str) -> str:
         """Return the container of the positions in ``hub``, which only its reader may write."""
         return {
@@ -239,6 +258,13 @@ def load(settings: type[S]) -> S:
         return settings()
     except ValidationError as error:
         raise ConfigurationError([_sentence(problem) for problem in error.errors()]) from None
+
+
+def refuse(name: str, error: ConfigurationError) -> NoReturn:
+    """Exit 2 with every problem of a configuration on stderr."""
+    for problem in error.problems:
+        print(f"{name}: {problem}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _sentence(problem: object) -> str:

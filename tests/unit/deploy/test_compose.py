@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -86,10 +85,8 @@ def broker(services: Compose) -> BrokerSettings:
     return parse_arguments(command[2:])
 
 
-def test_the_hubs_are_those_that_the_services_read_and_write(
-    broker: BrokerSettings, prepare: ModuleType
-) -> None:
-    assert [hub.name for hub in broker.hubs] == prepare.hubs_of(settings())
+def test_the_hubs_are_those_that_the_services_read_and_write(broker: BrokerSettings) -> None:
+    assert [hub.name for hub in broker.hubs] == [*settings().hubs.values()]
     assert {hub.name: hub.partitions for hub in broker.hubs}["frames"] == 8
 
 
@@ -121,8 +118,8 @@ def test_the_exporter_knows_how_long_events_are_kept(
     assert exporter.segments_retention_h == kept_h
 
 
-def test_set_up_makes_the_containers_of_the_one_machine_stack(prepare: ModuleType) -> None:
-    assert sorted(prepare.containers_of(settings())) == sorted(CONTAINERS)
+def test_set_up_makes_the_containers_of_the_one_machine_stack() -> None:
+    assert sorted(settings().containers) == sorted(CONTAINERS)
 
 
 def test_services_start_after_set_up_which_starts_after_storage_and_hubs(services: Compose) -> None:
