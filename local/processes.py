@@ -18,13 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -32,6 +32,7 @@ import psutil
 
 from local.readiness import Readiness
 from shared.contracts.errors import StylestreamError
+from shared.forks.orphans import end_with_parent
 
 PROBE_INTERVAL_S = 0.05
 """Between two checks for readiness: short compared with the second that a start takes."""
@@ -47,11 +48,8 @@ RESTARTS_IN_A_ROW = 8
 """After so many (about 20 s) the child is given up: waiting longer would only look like a hang."""
 
 LOG_TAIL_LINES = 15
-PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger(__name__)
-# Loaded before any fork, since nothing but the call itself may happen between fork and exec.
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,22 +297,8 @@ async def execute(command: Command, log: BinaryIO) -> Child:
         env=dict(command.environment),
         cwd=command.log.parent,
         start_new_session=True,
-        preexec_fn=_tie_to_parent(os.getpid()),
+        preexec_fn=partial(end_with_parent, os.getpid()) if sys.platform == "linux" else None,
     )
-
-
-def _tie_to_parent(parent: int) -> Callable[[], None] | None:
-    if _libc is None:
-        return None
-    prctl = _libc.prctl
-
-    def tie() -> None:
-        prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            # The supervisor died before the call above, so the signal will never come.
-            os._exit(1)
-
-    return tie
 
 
 def _ending(code: int) -> str:

@@ -12,15 +12,15 @@ written to it when the fork has begun, its exit code when it has ended.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import selectors
 import signal
 import socket
 import struct
-import sys
 from typing import Final
+
+from shared.forks.orphans import end_with_parent
 
 MESSAGE: Final = struct.Struct("!ci")
 """A message that comes back on a leash: `BEGUN` or `ENDED`, and a number."""
@@ -34,9 +34,7 @@ ENDED: Final = b"e"
 FILES: Final = 4
 """The number of files in a request: standard input, output, error, leash."""
 
-_PR_SET_PDEATHSIG: Final = 1
 _MOST_FILES: Final = 65_536
-_libc: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def wait_for_work() -> bytes:
@@ -44,7 +42,7 @@ def wait_for_work() -> bytes:
 
     The calling process itself ends in here, together with all forks.
     """
-    _end_with_parent()
+    end_with_parent()
     # Everything here stays for good; a fork's collector would copy its memory by touching it.
     gc.collect()
     gc.freeze()
@@ -98,10 +96,7 @@ class _Server:
 
     def _leave(self, files: list[int]) -> None:
         """Turn a fork into a process of its own, with three open files and no others."""
-        _end_with_parent()
-        if os.getppid() != self._pid:
-            # The server died before the call above: its signal will never come.
-            os._exit(1)
+        end_with_parent(self._pid)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # Closed by the objects that own them, which thus cannot close a reused number later.
@@ -131,8 +126,3 @@ class _Server:
         for pid in self._leashes:
             os.kill(pid, signal.SIGKILL)
         os._exit(0)
-
-
-def _end_with_parent() -> None:
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

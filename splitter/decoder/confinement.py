@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import resource
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from shared.contracts.errors import StylestreamError
+from shared.forks.orphans import end_with_parent
 from splitter.decoder import landlock, seccomp
 from splitter.media.limits import Limits
 from splitter.protection import LAYERS, Layer
@@ -24,7 +24,6 @@ from splitter.protection import LAYERS, Layer
 _OPEN_FILES: Final = 16
 _UNKNOWN_LIMITS: Final = () if sys.platform == "linux" else (OSError, ValueError)
 """Other systems define these limits, but not all of them can be set."""
-_PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
 
@@ -69,9 +68,8 @@ def confine(
         return
     if len(list(Path("/proc/self/task").iterdir())) > 1:
         raise SandboxError("A decoder with several threads cannot be confined.")
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    end_with_parent()
+    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     address_space = _address_space()
     # Landlock applies to this thread and those that it starts; seccomp applies to all threads.
     if "landlock" in layers:

@@ -11,16 +11,15 @@ followed by the segment.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import cast
 
 from shared.contracts.errors import PermanentError, StyleError
 from shared.contracts.messages import ChunkReady
+from shared.forks.orphans import end_with_parent
 from shared.service.settings import load
 from shared.styles.gallery import STYLE_CHANGED
 from stylizer.attempts.codecs import codecs_of
@@ -28,13 +27,10 @@ from stylizer.attempts.isolation import BEGIN, READY, Work
 from stylizer.attempts.segments import open_engine, paint, pass_through, settle
 from stylizer.settings import PaintingSettings
 
-_PR_SET_PDEATHSIG = 1
-
 
 def main() -> None:
     """Make one segment."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     # Whatever libraries print must stay out of the answer.
     answer = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
