@@ -19,9 +19,9 @@ from cli.options import (
 from cli.parser import CommandParsers, Parser
 from cli.results import Output
 from cli.style_commands import add_gallery
-from cli.version import version
 from client.local_stack import default_dir
 from local.defaults import DEFAULT_STYLE
+from shared.telemetry.version import version
 
 
 def build_parser() -> Parser:

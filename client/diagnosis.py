@@ -27,7 +27,8 @@ from shared.service.settings import ServiceSettings
 from shared.storage.answers import failure
 from shared.storage.blobs import BlobStore
 from shared.storage.listings import unlistable
-from shared.telemetry.metrics import BUILD_INFO, version
+from shared.telemetry.metrics import BUILD_INFO
+from shared.telemetry.version import version
 
 # The clock skew that Entra and signed links tolerate.
 _SKEW_S: Final = 300.0

@@ -25,7 +25,7 @@ from shared.hubs.owners import format_owner, name_in, parse_owner, renews_one_fo
 from shared.hubs.positions import HUB, folder_of
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
-from shared.telemetry.metrics import version
+from shared.telemetry.version import version
 
 Ownership = dict[str, Any]
 """The ownership of a partition, as the SDK represents it."""

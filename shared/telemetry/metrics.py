@@ -7,11 +7,9 @@ blob.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib import metadata
 from typing import Final, get_args
 
 from prometheus_client import (
@@ -28,6 +26,7 @@ from prometheus_client import (
 from shared.contracts.codes import FAILURE_CODES, OTHER, fault
 from shared.tasks.rounds import Errand
 from shared.telemetry import tracing
+from shared.telemetry.version import version
 
 BUILD_INFO: Final = "stylestream_build_info"
 
@@ -284,14 +283,3 @@ def _begin(metric: Counter | Histogram, values: Iterable[str]) -> None:
 def _known(code: str) -> str:
     """Keep the label bounded: codes also come from events and from the decoder's process."""
     return code if code in FAILURE_CODES else OTHER
-
-
-def version() -> str:
-    """Return the version of the packages that run."""
-    # An image holds the packages without their metadata, and sets the variable instead.
-    if given := os.environ.get("STYLESTREAM_VERSION"):
-        return given
-    try:
-        return metadata.version("stylestream")
-    except metadata.PackageNotFoundError:
-        return "unknown"
