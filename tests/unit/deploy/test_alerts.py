@@ -71,6 +71,17 @@ def first_command(alert: str) -> str:
 by_alert = pytest.mark.parametrize("alert", rules())
 
 
+def test_a_log_line_that_the_runbook_quotes_is_one_that_a_service_writes() -> None:
+    code = "".join(
+        file.read_text(encoding="utf-8")
+        for package in ("shared", *SERVICES)
+        for file in (ROOT / package).rglob("*.py")
+    )
+    quoted = re.findall(r"`([a-z ;]+)`\s+in\s+(?:the|its|their)\s+(?:\w+'\s+)?log", RUNBOOK)
+    assert len(quoted) >= 8
+    assert [line for line in quoted if f'"{line}' not in code] == []
+
+
 @by_alert
 def test_the_runbook_says_what_to_do_where_the_alert_points(alert: str) -> None:
     assert f"\n## {alert}\n" in RUNBOOK
