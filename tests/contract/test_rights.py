@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub.aio._consumer_async import EventHubConsumer
+from azure.eventhub.aio._producer_async import EventHubProducer
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
@@ -37,6 +42,24 @@ async def permitted(storage: str, **permissions: bool) -> AsyncIterator[Containe
             yield container
         left = account.get_container_client(name).list_blobs()
         assert [blob async for blob in left] == [], "trying leaves nothing behind"
+
+
+class SenderElsewhere(EventHubProducerClient):
+    """A client that signs in for one hub, and asks for a link to another."""
+
+    def _create_producer(self, **how: Any) -> EventHubProducer:
+        link = super()._create_producer(**how)
+        link._target = link._target.replace("frames", "segments")
+        return link
+
+
+class ReceiverElsewhere(EventHubConsumerClient):
+    """A client that signs in for one hub, and asks for a link from another."""
+
+    def _create_consumer(self, *about: Any, **how: Any) -> EventHubConsumer:
+        link = super()._create_consumer(*about, **how)
+        link._source = link._source.replace("frames", "segments")
+        return link
 
 
 @pytest.mark.parametrize(
@@ -80,6 +103,47 @@ async def test_a_hub_that_refuses_to_be_sent_to_or_read_names_the_role(
         for found in (await rights.to_send(producer), await rights.to_receive(consumer)):
             assert found.lacking
             assert f"hub frames: {found.role} is missing: " in rights.describe(found)
+
+
+async def test_a_role_is_lacking_where_a_hub_that_can_be_looked_up_refuses_a_link(
+    eventhub_connection: str,
+) -> None:
+    producer = SenderElsewhere.from_connection_string(eventhub_connection, eventhub_name="frames")
+    consumer = ReceiverElsewhere.from_connection_string(
+        eventhub_connection, "$Default", eventhub_name="frames"
+    )
+    async with producer, consumer:
+        for found in (await rights.to_send(producer), await rights.to_receive(consumer)):
+            assert found.lacking
+            assert f"hub frames: {found.role} is missing: Unauth" in rights.describe(found)
+
+
+async def test_a_reader_that_a_consumer_excludes_lacks_no_role(eventhub_connection: str) -> None:
+    owner, onlooker = (
+        EventHubConsumerClient.from_connection_string(
+            eventhub_connection, "$Default", eventhub_name="frames"
+        )
+        for _ in range(2)
+    )
+    first, *_ = await owner.get_partition_ids()
+    received = asyncio.Event()
+
+    async def note(*_: object) -> None:
+        received.set()
+
+    async with owner, onlooker:
+        receiving = asyncio.create_task(
+            owner.receive(note, partition_id=first, owner_level=1, starting_position="-1")
+        )
+        async with EventHubProducerClient.from_connection_string(
+            eventhub_connection, eventhub_name="frames"
+        ) as producer:
+            await producer.send_event(EventData(b"x"), partition_id=first)
+        await received.wait()
+        found = await rights.to_receive(onlooker)
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+    assert rights.describe(found) == "hub frames: Azure Event Hubs Data Receiver is granted"
 
 
 async def test_an_identity_with_all_rights_lacks_no_role(
