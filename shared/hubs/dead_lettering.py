@@ -18,8 +18,8 @@ from typing import Final
 
 import structlog
 
-from shared.contracts.errors import NewerMessageError, PermanentError
-from shared.hubs.dead_letters import DeadLetters
+from shared.contracts.errors import NewerMessageError
+from shared.hubs.dead_letters import DeadLetters, code_of
 from shared.hubs.delivery import Delivery
 from shared.storage.retry import Retry
 from shared.tasks.waits import is_set_within
@@ -94,7 +94,7 @@ class DeadLettering:
             drains = await is_set_within(self._draining, NEWER_RELEASE_GRACE_S)
             if drains or delivery.will_be_redelivered:
                 return False
-        code = error.code if isinstance(error, PermanentError) else "UNFORESEEN"
+        code = code_of(error)
         log.error(
             "event moved to the dead letters",
             partition=delivery.partition_id,

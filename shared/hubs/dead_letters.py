@@ -55,7 +55,7 @@ class DeadLetters:
             hub=self._hub,
             partition_id=delivery.partition_id,
             sequence_number=delivery.sequence_number or 0,
-            code=error.code if isinstance(error, PermanentError) else "UNFORESEEN",
+            code=code_of(error),
             cause=_cause(error),
             attempts=attempts,
             trace="".join(traceback.format_exception(error)),
@@ -68,6 +68,11 @@ class DeadLetters:
             letter.to_json(),
             content_type="application/json",
         )
+
+
+def code_of(error: BaseException) -> str:
+    """Return the code under which an event that failed with ``error`` is stored and counted."""
+    return error.code if isinstance(error, PermanentError) else "UNFORESEEN"
 
 
 def _name(letter: DeadLetter, body: bytes) -> str:
