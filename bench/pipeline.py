@@ -122,7 +122,10 @@ async def measure(
             Path(folder) / "stack", stylizers, environment=environment, disposable=True
         )
         starting = time.monotonic()
-        async with Stack(options) as stack, open_pipeline(_account(stack)) as pipeline:
+        async with (
+            Stack(options) as stack,
+            open_pipeline(Account(stack.storage_connection_string)) as pipeline,
+        ):
             start_s = time.monotonic() - starting
             await paint(pipeline, SAMPLE, request)
             jobs = [
@@ -151,10 +154,6 @@ async def _job(
         result_after_last_segment_s=ended - moments.last_segment,
         processes=meter.costs(status.frames),
     )
-
-
-def _account(stack: Stack) -> Account:
-    return Account(stack.storage_connection_string)
 
 
 async def paint(pipeline: Pipeline, clip: Path, request: StyleRequest) -> Status:

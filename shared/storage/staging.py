@@ -11,6 +11,7 @@ from azure.storage.blob import BlobBlock, StorageErrorCode
 
 from shared.storage.accounts import BlobClients
 from shared.storage.answers import Answer, answer, failure
+from shared.storage.descriptions import bare_etag
 
 
 class Staging:
@@ -70,4 +71,4 @@ class Staging:
             if missing or answer(error) in (Answer.EXISTS, Answer.CHANGED):
                 return None
             raise failure("write", self._container, name, error) from error
-        return str(written["etag"]).strip('"')
+        return bare_etag(written["etag"])
