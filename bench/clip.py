@@ -14,7 +14,7 @@ from local.defaults import SAMPLE
 _RATE: Final = 30
 
 
-def write_clip(path: Path, frames: int, width: int = 640, height: int = 360) -> None:
+def write_clip(path: Path, frames: int, width: int, height: int) -> None:
     """Write ``frames`` frames of the sample at 30 frames/s, H.264, without sound.
 
     Playing it forwards and backwards keeps the movement continuous, as codecs expect.

@@ -188,8 +188,8 @@ async def running(checkout: Path, folder: Path) -> AsyncIterator[RunningStack]:
 
 async def compare(
     checkouts: Sequence[tuple[str, Path]],
-    rounds: int = _ROUNDS,
-    cases: Sequence[tuple[tuple[int, int], int]] = CASES,
+    rounds: int,
+    cases: Sequence[tuple[tuple[int, int], int]],
 ) -> list[Side]:
     """Paint the clips of each case alternately on stacks of all checkouts, after a warm-up clip.
 

@@ -59,10 +59,10 @@ async def campaign(
     minutes: float,
     seed: int,
     tell: Callable[[str], None],
-    keep: Path | None = None,
-    note: Callable[[Findings], None] = lambda _: None,
+    keep: Path | None,
+    note: Callable[[Findings], None],
     *,
-    only: Sequence[Kind] = (),
+    only: Sequence[Kind],
 ) -> Findings:
     """Do runs until the time is over; the n-th run's seed is ``seed + n``.
 

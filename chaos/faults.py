@@ -52,9 +52,9 @@ class Committed:
 
     kind: Kind
     began: float
-    processes: tuple[str, ...] = ()
+    processes: tuple[str, ...]
     """The processes that were killed."""
-    orphans: tuple[str, ...] = ()
+    orphans: tuple[str, ...]
     """Partitions of the hub of chunks that the killed processes had claimed."""
 
 

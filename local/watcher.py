@@ -245,9 +245,7 @@ def pause_after(listing_s: float, interval_s: float) -> float:
     return min(LONGEST_PAUSE_S, max(interval_s, listing_s * (1 / LISTING_SHARE - 1)))
 
 
-def blob_created(
-    blob: BlobProperties, url: str, account: str, schema: EventSchema = "cloudevents"
-) -> EventData:
+def blob_created(blob: BlobProperties, url: str, account: str, schema: EventSchema) -> EventData:
     """Build the message that Event Grid writes into an event hub for a blob that was written.
 
     CloudEvents are one JSON object; the Event Grid schema is a list of one. The id is a function of

@@ -36,10 +36,10 @@ class Budget:
         return self == Budget()
 
 
-def uploader_of(name: str, sharing: Sharing = "folder") -> str:
+def uploader_of(name: str, sharing: Sharing) -> str:
     """Return the uploader that an upload counts against; uploads outside folders share one.
 
-    >>> uploader_of("alice/holiday/beach.mp4"), uploader_of("beach.mp4")
+    >>> uploader_of("alice/holiday/beach.mp4", "folder"), uploader_of("beach.mp4", "folder")
     ('alice', '')
     """
     if sharing == "folder":

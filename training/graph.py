@@ -166,8 +166,8 @@ class _Graph:
         self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
-    def _cast(self, x: str, kind: int, to: str | None = None) -> str:
-        output = to or f"{self._scope}cast_{len(self._nodes)}"
+    def _cast(self, x: str, kind: int) -> str:
+        output = f"{self._scope}cast_{len(self._nodes)}"
         self._nodes.append(helper.make_node("Cast", [x], [output], name=output, to=kind))
         return output
 

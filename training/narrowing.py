@@ -59,9 +59,9 @@ def _moments(values: Tensor) -> Moments:
 
 
 def choose_channels(
-    networks: Sequence[StyleNetwork], moments: Sequence[Sequence[Moments]], within: int = NARROW
+    networks: Sequence[StyleNetwork], moments: Sequence[Sequence[Moments]]
 ) -> list[list[int]]:
-    """Return the ``within`` channels of each block that all ``networks`` keep."""
+    """Return the `NARROW` channels of each block that all ``networks`` keep."""
     return [
         _choose(
             [
@@ -69,16 +69,15 @@ def choose_channels(
                 for network in networks
             ],
             [of_network[number].covariance for of_network in moments],
-            within,
         )
         for number in range(len(networks[0].blocks))
     ]
 
 
-def _choose(mixes: list[Tensor], covariances: list[Tensor], within: int) -> list[int]:
+def _choose(mixes: list[Tensor], covariances: list[Tensor]) -> list[int]:
     kept = list(range(len(covariances[0])))
     powers = [(mix @ read @ mix.T).trace() for mix, read in zip(mixes, covariances, strict=True)]
-    while len(kept) > within:
+    while len(kept) > NARROW:
         lost = torch.zeros(len(kept), dtype=torch.float64)
         for mix, read, power in zip(mixes, covariances, powers, strict=True):
             inverse = torch.linalg.inv(read[kept][:, kept])

@@ -51,6 +51,7 @@ _ROUNDS: Final = 5
 _VIDEO_FRAMES: Final = 12
 _MEASURED: Final = ("strokes", "light", "noise")
 _LOOP_FRAMES: Final = 36
+_LOOP_HEIGHT: Final = 240
 _YARDSTICK: Final = 208
 """Side, in pixels, of the middle of the first picture, which is optimised."""
 
@@ -75,11 +76,11 @@ class Contender:
         return sum(int(np.prod(tensor.dims)) for tensor in tensors if len(tensor.dims) > 1)
 
 
-def peer_painter(file: Path, style: int, threads: int = 1) -> Paint:
+def peer_painter(file: Path, style: int) -> Paint:
     """Return a painter of frames (N, 3, H, W) uint8 in one of the 26 styles of the peer."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = ort.InferenceSession(str(file), options, ["CPUExecutionProvider"])
     weights = np.eye(_STYLES_OF_PEER, dtype=np.float32)[style]
@@ -168,16 +169,14 @@ def _middle(frame: Frames) -> Frames:
     return np.ascontiguousarray(frame[..., top:, left:][..., :_YARDSTICK, :_YARDSTICK])
 
 
-def loop(
-    style: str, pair: Sequence[Contender], video: Path, height: int = 240
-) -> list[Image.Image]:
+def loop(style: str, pair: Sequence[Contender], video: Path) -> list[Image.Image]:
     """Return sheets of a video's first frames, painted by both networks at 360 lines."""
     pages = []
     for frame in itertools.islice(_decoded(video), _LOOP_FRAMES):
         cells = [(video.stem, frame), *((f"{style}, {e.name}", e.paint(frame)) for e in pair)]
         page = sheet([cells])
-        width = round(page.width * height / page.height)
-        pages.append(page.resize((width, height), Image.Resampling.LANCZOS))
+        width = round(page.width * _LOOP_HEIGHT / page.height)
+        pages.append(page.resize((width, _LOOP_HEIGHT), Image.Resampling.LANCZOS))
     return pages
 
 

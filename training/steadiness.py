@@ -41,9 +41,9 @@ class Flicker:
     source: float
 
 
-def under_noise(paint: Paint, frame: Frames, seed: int = 0) -> float:
+def under_noise(paint: Paint, frame: Frames) -> float:
     """Return how much noise of `NOISE_LEVELS` changes the painting."""
-    noise = np.random.default_rng(seed).normal(0, NOISE_LEVELS, frame.shape)
+    noise = np.random.default_rng(0).normal(0, NOISE_LEVELS, frame.shape)
     noisy = np.clip(frame + noise, 0, 255).round().astype(np.uint8)
     return _change(paint(frame), paint(noisy))
 

@@ -95,7 +95,7 @@ def has_studio(environment: Mapping[str, str]) -> bool:
     return environment.get("STUDIO") == "true"
 
 
-def filled_in(text: str, environment: Mapping[str, str], also: tuple[str, ...] = ()) -> str:
+def filled_in(text: str, environment: Mapping[str, str], also: tuple[str, ...]) -> str:
     """Return a file of variables with this environment's values where it has any."""
     lines = []
     also = tuple(name for name in also if f"\n{name}=" not in f"\n{text}")

@@ -46,7 +46,7 @@ def cover(distance: Array) -> Array:
     return covered
 
 
-def fractal_noise(seed: int, octaves: int = 7, cells: int = 4, gain: float = 0.5) -> Array:
+def fractal_noise(seed: int, octaves: int = 7, cells: int = 4) -> Array:
     """Make a seamless tile of fractal value noise from 0 to 1."""
     rng = np.random.default_rng(seed)
     total = np.zeros((TILE, TILE), dtype=np.float32)
@@ -58,7 +58,7 @@ def fractal_noise(seed: int, octaves: int = 7, cells: int = 4, gain: float = 0.5
         part = smoothstep(0, 1, at % 1)
         after = (whole + 1) % count
         rows = lattice[whole] + (lattice[after] - lattice[whole]) * part[:, None]
-        total += gain**octave * (rows[:, whole] + (rows[:, after] - rows[:, whole]) * part)
+        total += 0.5**octave * (rows[:, whole] + (rows[:, after] - rows[:, whole]) * part)
     low, high = np.quantile(total, (0.01, 0.99))
     tile: Array = np.clip((total - low) / (high - low), 0, 1).astype(np.float32)
     return tile

@@ -74,7 +74,7 @@ class ChunkAttempts:
         name: str,
         chunk: Content,
         limit: int,
-        prefix: str = "",
+        prefix: str,
     ) -> None:
         self._blobs = blobs
         self._container = container

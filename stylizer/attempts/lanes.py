@@ -8,7 +8,6 @@ isolation.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -30,9 +29,7 @@ class Lanes:
     painting, but not those that wait.
     """
 
-    def __init__(
-        self, count: int, deadline_s: float, health: Health, memory: float = math.inf
-    ) -> None:
+    def __init__(self, count: int, deadline_s: float, health: Health, memory: float) -> None:
         self._count = count
         self._memory = memory
         self._held: list[int] = []

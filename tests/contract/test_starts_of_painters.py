@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 from contextlib import AbstractAsyncContextManager
@@ -134,7 +135,7 @@ class NotingLanes(Lanes):
     """Notes how much memory each attempt waits for."""
 
     def __init__(self, health: Health) -> None:
-        super().__init__(1, 60, health)
+        super().__init__(1, 60, health, memory=math.inf)
         self.needed: list[int] = []
 
     def free(self, needed: int = 0) -> AbstractAsyncContextManager[None]:
