@@ -9,18 +9,11 @@ from browsers import browser, open_page
 from playwright.async_api import Browser, Page
 from studio_bench import TOKEN, Opened, opened
 
-__all__ = ["browser", "page", "shared_studio", "studio"]
+__all__ = ["browser", "page", "studio"]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def studio(storage_connection):
-    async with opened(storage_connection) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def shared_studio(storage_connection: str) -> AsyncIterator[Opened]:
-    """One studio for a file: what it has painted of the example, it need not paint again."""
     async with opened(storage_connection) as running:
         yield running
 

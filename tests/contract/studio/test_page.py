@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 from playwright.async_api import expect
-from studio_bench import Opened
 from studio_page import (
     CONTRAST,
     CUT_OFF,
@@ -36,11 +35,6 @@ ASKED = StyleRequest(
     max_side=1280,
     quality=80,
 )
-
-
-@pytest.fixture(scope="module")
-def studio(shared_studio: Opened) -> Opened:
-    return shared_studio
 
 
 async def test_every_control_says_how_each_of_several_files_is_painted(page, studio, tmp_path):

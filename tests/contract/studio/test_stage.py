@@ -7,16 +7,10 @@ import asyncio
 import pytest
 from PIL import Image
 from playwright.async_api import Page, Route, expect
-from studio_bench import Opened
 from studio_page import choose, when
 from videos import Sound, Video
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@pytest.fixture(scope="module")
-def studio(shared_studio: Opened) -> Opened:
-    return shared_studio
 
 
 async def test_an_original_is_not_called_painted_and_sound_is_no_original(page, studio, tmp_path):
