@@ -1,10 +1,10 @@
 """Find uploads that nobody splits although nothing is in the way: their event was lost.
 
 Event Grid gives up after a day, a checkpoint may have been moved, a hub may have been recreated. So
-the uploads themselves are scanned periodically. An upload without a known job, or whose split began
-and shows no sign of life, is lost if the splitters have since processed everything that was in
-their hub when this was first noticed. Its event is then published again and leads to the same job
-as before.
+the uploads themselves are scanned periodically. An upload whose split began and shows no sign of
+life is lost if the splitters have passed its event; one without a known job, if they have processed
+everything that was in their hub when this was first noticed. Its event is then published again and
+leads to the same job as before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import quote
 from zlib import crc32
 
@@ -47,7 +47,9 @@ _SIGNS: Final = 3
 _TIMES: Final = 3
 _AT_ONCE: Final = 8
 
-Found = Literal["done", "in_hand", "nobody"]
+State = Literal["done", "in_hand", "nobody"]
+_Place = tuple[int, int]
+"""A partition and the number of an event in it."""
 
 
 @dataclass(slots=True)
@@ -55,9 +57,19 @@ class _Suspect:
     """An upload that no splitter seems to have in hand."""
 
     blob: BlobItem
-    ends: tuple[int, ...] | None = None
-    """The newest event in each partition of the hub when this was noticed."""
+    awaited: Mapping[int, int] | None = None
+    """The event that splitters have to pass in each partition before this one's is surely lost."""
+    lost: _Place | None = None
+    """Where the event was for which it was announced again."""
     announcements: int = 0
+
+
+class _Found(NamedTuple):
+    suspect: _Suspect
+    state: State | None
+    """Where its job stands; None if it was never opened."""
+    place: _Place | None = None
+    """Where its event was, if that is known."""
 
 
 class Overlooked:
@@ -119,44 +131,40 @@ class Overlooked:
     async def _judge(self) -> None:
         reach = await Reach.look_up(self._hub, self._positions)
         found = await asyncio.gather(*map(self._find, self._suspects.values()))
-        self._forget(suspect.blob for suspect, what in found if what == "done")
-        lost: list[tuple[_Suspect, Found | None]] = []
-        for suspect, what in found:
-            if what not in ("nobody", None):
-                continue
-            if suspect.ends is None:
-                suspect.ends = reach.newest
-            elif _passed(suspect.ends, reach):
-                lost.append((suspect, what))
+        self._forget(each.suspect.blob for each in found if each.state == "done")
+        lost = [each for each in found if each.state in ("nobody", None) and _is_lost(each, reach)]
         # Only now, because all records are listed for it.
-        known = await self._records({suspect.blob.name for suspect, what in lost if what is None})
-        for suspect, what in lost:
-            if what is None and self._is_known(suspect.blob, known[suspect.blob.name]):
+        unknown = {each.suspect.blob.name for each in lost if each.state is None}
+        known = await self._records(unknown)
+        for suspect, state, place in lost:
+            if state is None and self._is_known(suspect.blob, known[suspect.blob.name]):
                 self._forget([suspect.blob])
             else:
-                await self._announce(suspect)
+                await self._announce(suspect, place)
 
-    async def _find(self, suspect: _Suspect) -> tuple[_Suspect, Found | None]:
-        """Return a suspect and where its job stands; None if it was never opened."""
+    async def _find(self, suspect: _Suspect) -> _Found:
         async with self._at_once:
             opening = await self._openings.find(suspect.blob.name, suspect.blob.etag)
-            what = None if opening is None else await self._find_state(opening.job_id)
-            if what == "in_hand":
-                suspect.ends = None
-            return suspect, what
+            if opening is None:
+                return _Found(suspect, None)
+            found = await self._find_state(suspect, opening.job_id)
+            if found.state == "in_hand":
+                suspect.awaited = None
+            return found
 
-    async def _find_state(self, job: str) -> Found:
+    async def _find_state(self, suspect: _Suspect, job: str) -> _Found:
         jobs = self._settings.jobs_container
         record = await load_status(self._blobs, jobs, job)
         if record is not None and record.ended:
-            return "done"
+            return _Found(suspect, "done")
+        place = None if record is None else _place(record)
         if await self._blobs.exists(self._settings.frames_container, manifest_blob(job)):
             # The assembler does the rest, unless it does not know the job.
-            return "nobody" if record is None else "done"
+            return _Found(suspect, "nobody" if record is None else "done", place)
         split = read_progress(await self._blobs.read(jobs, progress_blob(job)))
         silent_s = _SIGNS * sign_of_life_s(self._settings)
         alive = split is not None and split.at and _age_s(split.at) < silent_s
-        return "in_hand" if alive else "nobody"
+        return _Found(suspect, "in_hand" if alive else "nobody", place)
 
     async def _records(self, names: set[str]) -> Mapping[str, list[Status]]:
         """Return the job records of the uploads ``names``, by name."""
@@ -177,7 +185,7 @@ class Overlooked:
         # A touched upload has a new version with the same bytes, for which no event comes.
         return any(_written_s(record) >= int(blob.created_s) for record in records)
 
-    async def _announce(self, suspect: _Suspect) -> None:
+    async def _announce(self, suspect: _Suspect, place: _Place | None) -> None:
         name, partitions = suspect.blob.name, await self._hub.partitions()
         if suspect.announcements == _TIMES:
             log.error("upload is not split after repeated announcements", video=name)
@@ -191,7 +199,7 @@ class Overlooked:
         # Splitters that find it at the same time use the same partition: its owner splits it once.
         partition = partitions[crc32(name.encode()) % len(partitions)]
         await self._hub.again(upload_event(self._upload(suspect.blob)), partition)
-        suspect.ends = None
+        suspect.awaited, suspect.lost = None, place
         suspect.announcements += 1
 
     def _forget(self, blobs: Iterable[BlobItem]) -> None:
@@ -206,9 +214,21 @@ class Overlooked:
         return Upload(container, blob.name, blob.etag, url)
 
 
-def _passed(ends: tuple[int, ...], reach: Reach) -> bool:
-    """Return whether everything up to ``ends`` was processed, or is gone with an earlier hub."""
-    return all(reach.has_passed(partition, end) for partition, end in enumerate(ends))
+def _is_lost(found: _Found, reach: Reach) -> bool:
+    """Return whether a suspect's event is surely lost; never when this is first asked."""
+    suspect, _, place = found
+    if suspect.awaited is not None:
+        return all(reach.has_passed(*event) for event in suspect.awaited.items())
+    if place is None or place == suspect.lost:
+        suspect.awaited = dict(enumerate(reach.newest))
+    else:  # it waits behind nothing of other partitions, such as a long film
+        suspect.awaited = dict([place])
+    return False
+
+
+def _place(record: Status) -> _Place | None:
+    event = record.upload_event
+    return None if event is None else (int(event.partition_id), event.sequence_number)
 
 
 def _written_s(record: Status) -> float:

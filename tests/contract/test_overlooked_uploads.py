@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -13,7 +14,7 @@ from videos import Video
 
 from assembler.job import first_record
 from shared.contracts.layout import progress_blob, status_blob
-from shared.contracts.messages import SplitStarted
+from shared.contracts.messages import EventPlace, SplitStarted
 from shared.contracts.status import SplitProgress, write_summary
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.publisher import Publisher
@@ -50,6 +51,11 @@ async def open_for(bench: Bench, name: str) -> Opening:
 
 async def end(bench: Bench, opening: Opening) -> None:
     """Write the record of a job that has ended."""
+    await record(bench, opening, state="cancelled")
+
+
+async def record(bench: Bench, opening: Opening, **more: object) -> None:
+    """Write the record of a job."""
     video = opening.video
     started = SplitStarted(
         job_id=opening.job_id,
@@ -59,9 +65,9 @@ async def end(bench: Bench, opening: Opening) -> None:
         style=opening.style,
         uploaded_at=video.uploaded_at,
     )
-    record = first_record(started).model_copy(update={"state": "cancelled"})
+    status = first_record(started).model_copy(update=more)
     jobs, name = bench.settings.jobs_container, status_blob(opening.job_id)
-    await bench.blobs.create(jobs, name, record.to_json(), metadata=write_summary(record))
+    await bench.blobs.create(jobs, name, status.to_json(), metadata=write_summary(status))
 
 
 async def storage_clock_s(bench: Bench) -> float:
@@ -209,6 +215,26 @@ async def test_records_are_not_listed_while_events_wait(
         assert bench.settings.uploads_container in listed
         assert bench.settings.jobs_container not in listed
         assert hub.names == []
+
+
+async def test_a_begun_upload_is_announced_although_others_wait(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with looking(storage_connection, eventhub_connection) as (bench, overlooked, hub):
+        # Given an upload whose splitter is gone, and whose event was in a hub that went further
+        await put(bench, "begun.mp4")
+        place = EventPlace(partition_id="0", sequence_number=7)
+        await record(bench, await open_for(bench, "begun.mp4"), upload_event=place)
+        # ... and long films before which nobody will get to anything else for hours
+        for partition in await hub.partitions():
+            body = bench.announcement("film.mp4", await put(bench, f"film-{partition}.mp4"))
+            await Publisher.again(hub, json.dumps(body).encode(), partition)
+        await until_due(bench)
+        # Then it is announced, once: whoever gets to it will split it
+        await bench.until(lambda: told(overlooked, hub))
+        for _ in range(3):
+            await overlooked.announce_missed()
+    assert hub.names == ["begun.mp4"]
 
 
 async def test_an_upload_that_is_deleted_while_it_is_suspected_is_not_announced(
