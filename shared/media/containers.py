@@ -59,6 +59,9 @@ _STRUCTURAL = frozenset(
     }
 )
 
+_APPLE: Final = "com.apple.quicktime."
+_APPLE_NAMES: Final = {"location.ISO6709": "location", "creationdate": "date", "author": "artist"}
+
 PICTURE_CODECS: Final = frozenset(
     {
         "apng", "bmp", "exr", "gif", "jpeg2000", "jpegls", "jpegxl", "mjpeg", "png", "ppm", "psd",
@@ -212,8 +215,20 @@ def movie_timescale(rates: Iterable[int]) -> int:
 
 
 def carried_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of a file's metadata that is about its content."""
-    return {key: value for key, value in metadata.items() if key.lower() not in _STRUCTURAL}
+    """Return the part of a file's metadata that is about its content.
+
+    What QuickTime files say under names of Apple's own, which MP4 does not hold, gets the common
+    ones: where and when an iPhone has recorded a video.
+    """
+    apples, common = {}, {}
+    for key, value in metadata.items():
+        name = key.removeprefix(_APPLE)
+        if name != key:
+            apples[_APPLE_NAMES.get(name, name)] = value
+        else:
+            common[key] = value
+    named = apples | common
+    return {key: value for key, value in named.items() if key.lower() not in _STRUCTURAL}
 
 
 def track_metadata(stream: Stream) -> dict[str, str]:

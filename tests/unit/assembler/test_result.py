@@ -259,6 +259,19 @@ def test_verification_notices_sound_that_is_not_the_sources(make, split_video, j
     assert refused(ResultError, lambda: verify(found.manifest(), changed.side, out)) == code
 
 
+def test_what_an_iphone_says_about_a_video_is_kept(make, split_video, join):
+    said = {
+        "com.apple.quicktime.location.ISO6709": "+48.8584+002.2945+035.000/",
+        "com.apple.quicktime.creationdate": "2024-05-06T09:08:09+0200",
+        "com.apple.quicktime.title": "A day at sea",
+    }
+    video = make.Video(frames=5, format="mov", metadata=said, movflags="use_metadata_tags")
+    with av.open(str(join(split_video(video.make())))) as result:
+        kept = result.metadata
+    assert (kept["title"], kept["date"]) == ("A day at sea", "2024-05-06T09:08:09+0200")
+    assert kept["location"].startswith("+48.8584+002.2945")
+
+
 def test_pixels_so_wide_that_a_picture_has_no_height_are_passed_over(make, split_video, join):
     # Given a damaged header: FFmpeg reads such an aspect from a source, but not from a segment
     data = bytearray(make.Video(frames=5, size=(64, 48)).make())
