@@ -7,7 +7,7 @@ import contextlib
 import random
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -146,11 +146,13 @@ class Saboteur:
             case "freeze":
                 await freeze(self._victims(target, rng), fault.seconds)
             case "scale":
-                await self._scale(fault.seconds, rng)
+                await self._scale(
+                    fault.seconds, lambda size: rng.choice([n for n in (1, size + 1) if n != size])
+                )
             case "cut" | "hold" | "silence" | "slow":
                 await disturb(verb, self._relay(target), fault.seconds)
-            case "take":
-                await self._scale_to_zero(fault.seconds)
+            case "take":  # like a cluster without a free GPU
+                await self._scale(fault.seconds, lambda _: 0)
             case "away":
                 await self._make_unreachable(target.rpartition(": ")[2], fault.seconds)
             case "storage":
@@ -243,21 +245,12 @@ class Saboteur:
     def _relay(self, target: str) -> Relay:
         return self._arena.broker_proxy if target.endswith("broker") else self._arena.storage_proxy
 
-    async def _scale(self, seconds: float, rng: random.Random) -> None:
+    async def _scale(self, seconds: float, size: Callable[[int], int]) -> None:
+        """Give the pool for a while the size that ``size`` makes of its own."""
         async with self._scaling:
             before = len(self._arena.stylizers)
             async with self._starting:
-                await self._arena.scale(rng.choice([n for n in (1, before + 1) if n != before]))
-            await asyncio.sleep(seconds)
-            async with self._starting:
-                await self._arena.scale(before)
-
-    async def _scale_to_zero(self, seconds: float) -> None:
-        """Leave the pool without stylizers, like a cluster without a free GPU."""
-        async with self._scaling:
-            before = len(self._arena.stylizers)
-            async with self._starting:
-                await self._arena.scale(0)
+                await self._arena.scale(size(before))
             await asyncio.sleep(seconds)
             async with self._starting:
                 await self._arena.scale(before)

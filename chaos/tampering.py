@@ -10,7 +10,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from chaos.arena import Arena
 from chaos.clips import parts_of, wanted
@@ -20,6 +20,8 @@ from chaos.signals import signal_group
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkReady, SplitCompleted, SplitFailed, SplitStarted
 from splitter.intake.uploads import parse_uploads
+
+T = TypeVar("T")
 
 _COPIES: Final = 12
 _CANDIDATES_S: Final = 2.0
@@ -128,11 +130,7 @@ class Tampering:
             old = {e.partition for e in found for u in _uploads(e) if count[u] > 1}
             return sorted({event.partition for event in found} - old)
 
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_CANDIDATES_S):
-                while not now():
-                    await recorder.progress()
-        found = now()
+        found = await self._candidates(now)
         return self._rng.choice(found) if found else None
 
     async def _unread_partition(self) -> str | None:
@@ -218,22 +216,19 @@ class Tampering:
             touched = {c.name for c in calls if c.operation in ("read", "delete")}
             return [n for n in sorted(written - touched) if n.split("/")[0] in jobs]
 
+        return await self._candidates(now)
+
+    async def _candidates(self, now: Callable[[], list[T]]) -> list[T]:
+        """Return what ``now`` finds; if that is nothing, wait a while for it to find something."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CANDIDATES_S):
                 while not now():
-                    await recorder.progress()
+                    await self._arena.recorder.progress()
         return now()
 
     async def _unread_chunks(self) -> list[tuple[str, int]]:
         """Return job and number of chunks that are stored and were never read; wait for one."""
-        recorder = self._arena.recorder
-        try:
-            async with asyncio.timeout(_CANDIDATES_S):
-                while not (found := self._unread_now()):
-                    await recorder.progress()
-        except TimeoutError:
-            return []
-        return found
+        return await self._candidates(self._unread_now)
 
     def _unread_now(self) -> list[tuple[str, int]]:
         recorder = self._arena.recorder

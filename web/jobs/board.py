@@ -9,7 +9,6 @@ last one that they have seen.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from shared.contracts.errors import TransientError
 from shared.contracts.layout import is_job_id, progress_blob, status_blob
 from shared.contracts.status import SplitProgress, Status, read_progress
 from shared.storage.blobs import BlobStore
+from shared.tasks.waits import is_set_within
 from web.access.users import User
 from web.jobs.pace import Pace
 from web.jobs.views import job_of
@@ -132,9 +132,7 @@ class Board:
 
     async def rest(self) -> None:
         """Wait until the next query is due."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.interval_s):
-                await self._woken.wait()
+        await is_set_within(self._woken, self.interval_s)
 
     async def find(self, job: str, user: User) -> Entry | None:
         """Return a job that the user may see; None if there is none."""
