@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from histories import JOB, also, call, checkpoint, good, segment
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chaos.arena import Arena
@@ -32,12 +32,15 @@ def test_a_plan_follows_from_its_seed(seed: int, steps: int) -> None:
     assert [fault.step for fault in plan] == sorted(fault.step for fault in plan)
 
 
+@example(166_921)
 @given(st.integers(0, 2**32))
 def test_runs_in_a_row_commit_every_kind_equally_often(first: int) -> None:
     times = Counter(kind for seed in range(first, first + 60) for kind in deal(seed))
     assert set(times) == set(KINDS)
-    # Decks that are begun at either end have their kinds once more, and no run has one twice.
-    assert max(times.values()) - min(times.values()) <= 3
+    # The cards are those of up to six decks, of which the first and the last lack some. A kind that
+    # ends one deck and begins the next comes up once in the run that gets both: at worst, two of
+    # the four whole decks count for nothing.
+    assert max(times.values()) - min(times.values()) <= 4
 
 
 @given(st.integers(0, 2**32))
