@@ -80,6 +80,8 @@ class Consumer:
         self._on_settled: Settled | None = None
         self._client: EventHubConsumerClient | None = None
         self._partitions: dict[str, OwnedPartition] = {}
+        self._releases: set[asyncio.Task[object]] = set()
+        """Flush a partition that is left, and then give it free for others."""
         self._liveness = Liveness(patience_s, _REBUILDS, time.monotonic)
         self._look_s = patience_s / 10
         self._claimed = self._begins_anew = False
@@ -137,6 +139,9 @@ class Consumer:
             # Closing ends the reading cleanly: what is finished is flushed, partitions released.
             closing = asyncio.gather(client.close(), return_exceptions=True)
             await asyncio.wait({closing}, timeout=_CLOSING_S)
+            # The SDK does not wait for them if its round of claims ends meanwhile.
+            if self._releases:
+                await asyncio.wait(self._releases, timeout=_CLOSING_S)
             await self._handovers.end()
             tasks = {reading, renewing, *looks}
             for task in tasks:
@@ -293,6 +298,9 @@ class Consumer:
                 partition.handled = event.sequence_number
 
     async def _on_close(self, context: PartitionContext, reason: CloseReason) -> None:
+        if release := asyncio.current_task():
+            self._releases.add(release)
+            release.add_done_callback(self._releases.discard)
         if partition := self._claimed_partition():
             del self._partitions[context.partition_id]
             self._note_owned()
