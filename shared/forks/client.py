@@ -51,12 +51,14 @@ class ForkServer:
 
     async def end(self) -> None:
         """End the process and its forks, if it runs; return once it is gone."""
-        if self._requests is not None:
-            self._requests.close()
+        # In this order: without requests it ends by itself, and of a process that has just ended,
+        # killing it may take the exit code away from asyncio.
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+        if self._requests is not None:
+            self._requests.close()
 
     async def _request(self, work: bytes, files: Sequence[int]) -> None:
         if (len(work), len(files)) != (1, FILES):
