@@ -132,7 +132,11 @@ class Overlooked:
         reach = await Reach.look_up(self._hub, self._positions)
         found = await asyncio.gather(*map(self._find, self._suspects.values()))
         self._forget(each.suspect.blob for each in found if each.state == "done")
-        lost = [each for each in found if each.state in ("nobody", None) and _is_lost(each, reach)]
+        unattended = [each for each in found if each.state in ("nobody", None)]
+        lost = [each for each in unattended if _is_lost(each.suspect, reach)]
+        for each in unattended:
+            if each.suspect.awaited is None:
+                each.suspect.awaited = _awaited(each, reach)
         # Only now, because all records are listed for it.
         unknown = {each.suspect.blob.name for each in lost if each.state is None}
         known = await self._records(unknown)
@@ -147,24 +151,24 @@ class Overlooked:
             opening = await self._openings.find(suspect.blob.name, suspect.blob.etag)
             if opening is None:
                 return _Found(suspect, None)
-            found = await self._find_state(suspect, opening.job_id)
-            if found.state == "in_hand":
+            state, place = await self._find_state(opening.job_id)
+            if state == "in_hand":
                 suspect.awaited = None
-            return found
+            return _Found(suspect, state, place)
 
-    async def _find_state(self, suspect: _Suspect, job: str) -> _Found:
+    async def _find_state(self, job: str) -> tuple[State, _Place | None]:
         jobs = self._settings.jobs_container
         record = await load_status(self._blobs, jobs, job)
         if record is not None and record.ended:
-            return _Found(suspect, "done")
+            return "done", None
         place = None if record is None else _place(record)
         if await self._blobs.exists(self._settings.frames_container, manifest_blob(job)):
             # The assembler does the rest, unless it does not know the job.
-            return _Found(suspect, "nobody" if record is None else "done", place)
+            return "nobody" if record is None else "done", place
         split = read_progress(await self._blobs.read(jobs, progress_blob(job)))
         silent_s = _SIGNS * sign_of_life_s(self._settings)
         alive = split is not None and split.at and _age_s(split.at) < silent_s
-        return _Found(suspect, "in_hand" if alive else "nobody", place)
+        return "in_hand" if alive else "nobody", place
 
     async def _records(self, names: set[str]) -> Mapping[str, list[Status]]:
         """Return the job records of the uploads ``names``, by name."""
@@ -214,16 +218,16 @@ class Overlooked:
         return Upload(container, blob.name, blob.etag, url)
 
 
-def _is_lost(found: _Found, reach: Reach) -> bool:
-    """Return whether a suspect's event is surely lost; never when this is first asked."""
-    suspect, _, place = found
-    if suspect.awaited is not None:
-        return all(reach.has_passed(*event) for event in suspect.awaited.items())
-    if place is None or place == suspect.lost:
-        suspect.awaited = dict(enumerate(reach.newest))
-    else:  # it waits behind nothing of other partitions, such as a long film
-        suspect.awaited = dict([place])
-    return False
+def _is_lost(suspect: _Suspect, reach: Reach) -> bool:
+    awaited = suspect.awaited
+    return awaited is not None and all(reach.has_passed(*event) for event in awaited.items())
+
+
+def _awaited(found: _Found, reach: Reach) -> Mapping[int, int]:
+    """Return which events splitters have to pass before a suspect's own is surely lost."""
+    if found.place is None or found.place == found.suspect.lost:
+        return dict(enumerate(reach.newest))
+    return dict([found.place])  # not those of other partitions: a long film may take hours
 
 
 def _place(record: Status) -> _Place | None:
