@@ -1,4 +1,4 @@
-"""Runs the Azure command line for azd's hooks.
+"""Runs the Azure command line for azd's hooks, in the subscription of azd's environment.
 
 Like all hooks it uses only the standard library, since they run before anything is installed.
 """
@@ -6,6 +6,7 @@ Like all hooks it uses only the standard library, since they run before anything
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -23,7 +24,7 @@ def az(*arguments: str) -> Any:
         AzureCliError: it failed; the message is the last line of its error output.
     """
     done = subprocess.run(
-        [_program(), *arguments, "--only-show-errors", "--output", "json"],
+        [_program(), *arguments, "--only-show-errors", "--output", "json", *subscription()],
         capture_output=True,
         text=True,
         check=False,
@@ -40,7 +41,16 @@ def show_az(*arguments: str) -> None:
     Raises:
         AzureCliError: it failed; the cause is on the terminal.
     """
-    show(_program(), *arguments)
+    show(_program(), *arguments, *subscription())
+
+
+def subscription() -> tuple[str, ...]:
+    """Return the option that selects azd's subscription; none outside azd's environment.
+
+    Without it, ``az`` takes its own default, which may be another one.
+    """
+    chosen = os.environ.get("AZURE_SUBSCRIPTION_ID")
+    return ("--subscription", chosen) if chosen else ()
 
 
 def show(*command: str) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.azure.cli import AzureCliError, az
+from deploy.azure.cli import AzureCliError, az, subscription
 
 PARAMETERS: Final = Path(__file__).parent / "main.parameters.json"
 
@@ -38,6 +38,7 @@ OFFERED: Final = {
 REGISTERED: Final = (
     *OFFERED,
     "Microsoft.AlertsManagement",
+    "Microsoft.Compute",
     "Microsoft.ContainerRegistry",
     "Microsoft.Insights",
     "Microsoft.ManagedIdentity",
@@ -180,11 +181,11 @@ def unchangeable(wanted: Pool, there: Pool, cluster: Mapping[str, Any]) -> Itera
     """Yield a sentence for each setting that AKS cannot change, with the remedy."""
     remedy = "make another environment (azd env new)"
     if wanted.name != "system":
-        remedy = (
-            "delete the pool while nothing is painted: az aks nodepool delete "
-            f"--resource-group {cluster['resourceGroup']} --cluster-name {cluster['name']} "
-            f"--name {wanted.name}"
+        command = (
+            *("az aks nodepool delete --resource-group", cluster["resourceGroup"]),
+            *("--cluster-name", cluster["name"], "--name", wanted.name),
         )
+        remedy = f"delete the pool while nothing is painted: {_line(*command)}"
     for variable, value in there.fixed.items():
         if value.lower() != wanted.fixed[variable].lower():
             yield (
@@ -199,7 +200,8 @@ def missing(providers: list[dict[str, Any]], location: str) -> Iterator[str]:
     for namespace in REGISTERED:
         provider = known.get(namespace.lower())
         if provider is None or provider["registrationState"] != "Registered":
-            yield f"{namespace} is not registered: az provider register --namespace {namespace}"
+            register = _line("az provider register --namespace", namespace)
+            yield f"{namespace} is not registered: {register}"
         if provider is None or namespace not in OFFERED:
             continue
         regions = {
@@ -252,6 +254,11 @@ def room(
                 f"{machines + left // cores} of {pool.most} machines"
             )
     return found, notes
+
+
+def _line(*command: str) -> str:
+    """Return a command of ``az`` to type, for the subscription that was checked."""
+    return " ".join((*command, *subscription()))
 
 
 def _text(flag: bool) -> str:

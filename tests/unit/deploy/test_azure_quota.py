@@ -82,6 +82,23 @@ def ask(capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     return 0, *capsys.readouterr()
 
 
+def test_the_environments_subscription_is_asked_whichever_is_the_default(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    az.answers(
+        *(("provider list", []), ("aks list", []), ("vm list-usage", USAGE), ("vm list-skus", []))
+    )
+    monkeypatch.setenv("AZURE_LOCATION", "eastus")
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "id-of-the-subscription")
+
+    _, _, err = ask(capsys)
+
+    chosen = ["--subscription", "id-of-the-subscription"]
+    assert {call[1] for call in az.calls if call[-2:] == chosen} == {call[1] for call in az.calls}
+    register = "az provider register --namespace Microsoft.EventHub"
+    assert f"{register} {' '.join(chosen)}\n" in err
+
+
 def test_a_region_with_quota_is_reported_with_how_far_it_suffices(
     az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,8 +246,9 @@ def test_every_provider_of_the_bicep_files_is_asked_for() -> None:
         for resource in bicep.read(file).resources.values()
     }
 
-    # These two cannot be switched off.
-    assert used - {"Microsoft.Authorization", "Microsoft.Resources"} == set(quota.REGISTERED)
+    # These two cannot be switched off; the cluster's machines are not among its files.
+    asked = used - {"Microsoft.Authorization", "Microsoft.Resources"} | {"Microsoft.Compute"}
+    assert asked == set(quota.REGISTERED)
 
 
 def test_without_signing_in_one_sentence_says_so(
