@@ -27,7 +27,8 @@ class Az:
             "        record.write(json.dumps(words) + '\\n')\n"
             "for entry in json.loads((folder / 'answers').read_text()):\n"
             "    if set(entry['to']) <= set(sys.argv[1:]):\n"
-            "        print(json.dumps(entry['says']))\n"
+            "        says = entry['says']\n"
+            "        print(says if isinstance(says, str) else json.dumps(says))\n"
             "        sys.exit()\n"
             "sys.exit('ERROR: nobody knows')\n"
         )

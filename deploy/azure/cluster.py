@@ -16,18 +16,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from deploy.azure.cli import AzureCliError, az, show
 from deploy.azure.manifests import folder
 
-KINDS: Final = ("crd/scaledobjects.keda.sh", "crd/podmonitors.azmonitoring.coreos.com")
+_KIND: Final = re.compile(r"^apiVersion: ([\w.-]+)/\w+\nkind: (\w+)$", re.MULTILINE)
+_BUILT_IN: Final = ".k8s.io"
 NAMESPACE: Final = "stylestream"
 JOBS: Final = tuple(
     f"prepare-checkpoints-{service}" for service in ("splitter", "stylizer", "assembler")
@@ -52,7 +54,8 @@ def main() -> None:
     try:
         if not by_hand:
             choose_cluster(os.environ)
-        wait_for_kinds()
+        if kinds := custom_kinds(kubectl("kustomize", str(manifests))):
+            wait_for_kinds(kinds)
         wanted = list(documents(kubectl("create", *_DRY, "--kustomize", str(manifests))))
         made = make_asleep(wanted)
         make_studio_secret(wanted)
@@ -76,8 +79,19 @@ def choose_cluster(environment: Mapping[str, str]) -> None:
     show("kubelogin", "convert-kubeconfig", "--login", "azurecli", "--context", name)
 
 
-def wait_for_kinds(pause: Callable[[float], None] = time.sleep) -> None:
-    """Return once the cluster knows `KINDS` and lets us list them.
+def custom_kinds(built: str) -> list[str]:
+    """Return the definitions of the custom resources in manifests that kustomize has built."""
+    return sorted(
+        {
+            f"crd/{kind.lower()}s.{group}"
+            for group, kind in _KIND.findall(built)
+            if "." in group and not group.endswith(_BUILT_IN)
+        }
+    )
+
+
+def wait_for_kinds(kinds: Iterable[str], pause: Callable[[float], None] = time.sleep) -> None:
+    """Return once the cluster knows these kinds and lets us list them.
 
     Raises:
         KubectlError: it does not after `PATIENCE_S`.
@@ -85,7 +99,7 @@ def wait_for_kinds(pause: Callable[[float], None] = time.sleep) -> None:
     left_s = PATIENCE_S
     while True:
         try:
-            kubectl("get", *KINDS, "--output", "name")
+            kubectl("get", *kinds, "--output", "name")
             return
         except KubectlError as error:
             if left_s <= 0:

@@ -41,10 +41,27 @@ WANTED = {
 }
 
 
+KINDS = ("crd/podmonitors.azmonitoring.coreos.com", "crd/scaledobjects.keda.sh")
+BUILT = """\
+apiVersion: v1
+kind: Namespace
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+---
+apiVersion: keda.sh/v1alpha1
+kind: ScaledObject
+---
+apiVersion: azmonitoring.coreos.com/v1
+kind: PodMonitor
+"""
+
+
 def answers(*there: str) -> list[tuple[str, Any]]:
     existing = {"kind": "DeploymentList", "items": [deployment(name) for name in there]}
     return [
-        (" ".join(("get", *cluster.KINDS)), "there"),
+        ("kustomize manifests", BUILT),
+        (" ".join(("get", *KINDS)), "there"),
         ("create --kustomize manifests", WANTED),
         ("get deployments", existing),
         ("apply", "applied"),
@@ -61,7 +78,7 @@ def test_at_first_pools_are_made_without_replicas(
     cluster.main()
 
     verbs = [call[0] for call in kubectl.calls]
-    assert verbs == ["get", "create", "get", "apply", "create", "apply", "delete"]
+    assert verbs == ["kustomize", "get", "create", "get", "apply", "create", "apply", "delete"]
     namespace, made, said = (json.loads(text)["items"] for text in kubectl.inputs if text)
     assert [item["kind"] for item in namespace] == ["Namespace"]
     assert [(item["metadata"]["name"], item["spec"]["replicas"]) for item in made] == [
@@ -69,8 +86,8 @@ def test_at_first_pools_are_made_without_replicas(
         ("stylizer", 0),
     ]
     # With that number saved, the next apply would set the default of one; with nothing, it warns.
-    assert "--save-config" not in kubectl.calls[4]
-    assert kubectl.calls[5][:3] == ["apply", "set-last-applied", "--create-annotation"]
+    assert "--save-config" not in kubectl.calls[5]
+    assert kubectl.calls[6][:3] == ["apply", "set-last-applied", "--create-annotation"]
     assert [item["metadata"]["name"] for item in said] == ["splitter", "stylizer"]
     assert not any("replicas" in item["spec"] for item in said)
     assert "made without replicas: splitter, stylizer" in capsys.readouterr().out
@@ -81,7 +98,8 @@ def test_pools_that_are_there_keep_what_the_autoscaler_has_decided(kubectl: Az) 
 
     cluster.main()
 
-    assert [call[0] for call in kubectl.calls] == ["get", "create", "get", "delete"]
+    verbs = [call[0] for call in kubectl.calls]
+    assert verbs == ["kustomize", "get", "create", "get", "delete"]
     assert kubectl.calls[-1][:3] == ["delete", "job", "prepare-checkpoints-splitter"]
 
 
@@ -120,6 +138,17 @@ def test_a_studios_key_is_never_changed(kubectl: Az) -> None:
     assert not any(kubectl.inputs)
 
 
+def test_a_prometheus_operator_of_ones_own_has_a_kind_of_its_own(kubectl: Az) -> None:
+    group = "monitoring.coreos.com"
+    kubectl.answers(
+        ("kustomize manifests", BUILT.replace("azmonitoring.coreos.com", group)),
+        (f"get crd/podmonitors.{group} crd/scaledobjects.keda.sh", "there"),
+        *answers("splitter", "stylizer", "exporter")[2:],
+    )
+
+    cluster.main()
+
+
 def test_a_role_that_is_seconds_old_is_waited_for(kubectl: Az) -> None:
     kubectl.answers()
     pauses: list[float] = []
@@ -129,7 +158,7 @@ def test_a_role_that_is_seconds_old_is_waited_for(kubectl: Az) -> None:
         if len(pauses) == 3:
             kubectl.answers(*answers())
 
-    cluster.wait_for_kinds(pause)
+    cluster.wait_for_kinds(KINDS, pause)
 
     assert pauses == [cluster.PAUSE_S] * 3
 
@@ -138,7 +167,7 @@ def test_a_cluster_that_never_answers_ends_the_deployment_with_its_words(kubectl
     kubectl.answers()
 
     with pytest.raises(cluster.KubectlError, match="kubectl get crd/.*: ERROR: nobody knows"):
-        cluster.wait_for_kinds(lambda _seconds: None)
+        cluster.wait_for_kinds(KINDS, lambda _seconds: None)
     assert len(kubectl.calls) == cluster.PATIENCE_S / cluster.PAUSE_S + 1
 
 
@@ -150,7 +179,9 @@ def signed_in(tmp_path: Path, kubectl: Az, monkeypatch: pytest.MonkeyPatch) -> t
     monkeypatch.setenv("AZURE_RESOURCE_GROUP", "rg-painting")
     monkeypatch.setenv("AZURE_AKS_CLUSTER_NAME", "stylestream-abc")
     monkeypatch.delenv("KUBECONFIG", raising=False)
-    kubectl.answers(("create --kustomize", WANTED), *answers("splitter", "stylizer"))
+    kubectl.answers(
+        ("kustomize", BUILT), ("create --kustomize", WANTED), *answers("splitter", "stylizer")
+    )
     programs = Az(tmp_path / "bin", "az"), Az(tmp_path / "bin", "kubelogin")
     for program in programs:
         program.answers(("stylestream-abc", None))
