@@ -105,6 +105,17 @@ resource sends 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
+// `stylestream doctor` looks at the hubs.
+resource looks 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: namespace
+  name: guid(namespace.id, principalId, 'look')
+  properties: {
+    principalId: principalId
+    principalType: principalType
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles['Azure Event Hubs Data Receiver'])
+  }
+}
+
 resource keepsDashboards 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(grafanaName)) {
   scope: viewer
   name: guid(viewer.id, principalId, 'keep')
