@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from deploy.monitoring import trials
+from deploy.monitoring.generate import DASHBOARDS
 from shared.contracts.codes import FAILURE_CODES
 from splitter.service import _OPEN
 
@@ -80,6 +81,13 @@ def test_a_log_line_that_the_runbook_quotes_is_one_that_a_service_writes() -> No
     quoted = re.findall(r"`([a-z ;]+)`\s+in\s+(?:the|its|their)\s+(?:\w+'\s+)?log", RUNBOOK)
     assert len(quoted) >= 8
     assert [line for line in quoted if f'"{line}' not in code] == []
+
+
+def test_a_panel_that_the_runbook_names_is_on_a_dashboard() -> None:
+    panels = {p.title for each in DASHBOARDS.values() for row in each.rows for p in row.panels}
+    named = {" ".join(name.split()) for name in re.findall(r'"([A-Z][^"]+)"', RUNBOOK)}
+    assert len(named) >= 8
+    assert named <= panels
 
 
 @by_alert
