@@ -1,5 +1,5 @@
-// Metrics and the eyes on them: an Azure Monitor workspace, and Grafana that reads it.
-// The dashboards themselves are put in after provisioning, by configure.py.
+// Metrics and their display: an Azure Monitor workspace, and Grafana, which reads it.
+// import_dashboards.py imports the dashboards after provisioning.
 
 param name string
 param location string

@@ -13,6 +13,7 @@ from azd_environment import OUTPUTS
 from assembler.settings import AssemblerSettings
 from deploy.azure import bicep, configure, manifests
 from deploy.kubernetes.manifests import read_environment
+from exporter.settings import ExporterSettings
 from splitter.settings import SplitterSettings
 from stylizer.settings import StylizerSettings
 
@@ -43,7 +44,7 @@ def test_pods_are_given_only_what_their_services_read(environment: Path) -> None
 
     config = (environment / "azure/config.env").read_text()
     names = set(re.findall(r"^(\w+)=", config, re.MULTILINE))
-    settings = (SplitterSettings, StylizerSettings, AssemblerSettings)
+    settings = (SplitterSettings, StylizerSettings, AssemblerSettings, ExporterSettings)
     known = {field.upper() for service in settings for field in service.model_fields}
     assert names - known == set()
 
