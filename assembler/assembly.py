@@ -252,7 +252,7 @@ class Assembly:
         chunks = iter(manifest.chunks)
         while True:
             while len(ahead) < self._settings.downloads_ahead and (chunk := next(chunks, None)):
-                fetch = self.materials.segment(manifest, chunk.index)
+                fetch = self.materials.segment(manifest.job_id, chunk.index)
                 ahead.append(asyncio.run_coroutine_threadsafe(fetch, loop))
             if not ahead:
                 return

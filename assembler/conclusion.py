@@ -63,7 +63,11 @@ class Conclusion:
         self._assembly = Assembly(settings, blobs, self._publication, metrics)
         self._attempts = AssemblyAttempts(settings, blobs)
         self._drafts = Drafts(
-            settings, self._assembly.materials, self._assembly.threads, self._attempts.begin_first
+            settings,
+            self._assembly.materials,
+            self._assembly.threads,
+            self._attempts.begin_first,
+            self._retry,
         )
         self._room = asyncio.Semaphore(settings.assemblies)
         self._leaving = asyncio.Event()

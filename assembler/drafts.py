@@ -1,6 +1,7 @@
 """Results that are begun before all of their segments are there.
 
-When the last segment comes, only that one has to be appended. A draft is a head start and nothing
+While a video is split, its segments are fetched; its sound is not known yet. Then they are joined,
+and when the last one comes, only that one has to be appended. A draft is a head start and nothing
 more: it is written by the same code from the same blobs, and if anything is wrong with it, it is
 discarded and the result is made from storage as if there had never been a draft.
 """
@@ -12,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -23,13 +25,14 @@ from assembler.mux import Joining
 from assembler.settings import AssemblerSettings
 from shared.contracts.errors import ResultError
 from shared.contracts.manifest import Chunk
+from shared.storage.retry import Retry
 from shared.storage.work_folders import work_folder
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 _AHEAD: Final = 2
-"""Segments of a draft in memory at once: one being appended, one being fetched."""
+"""Segments of a draft in memory at once: one being written, one being fetched."""
 
 Count = Callable[[Job], Awaitable[bool]]
 """Counts the first attempt at a job's result; False, without counting, if there was one before."""
@@ -48,25 +51,33 @@ class Written(NamedTuple):
 class Drafts:
     """The drafts of an assembler's jobs, at most ``settings.drafts`` at once.
 
-    A job has one draft in all, whichever assemblers follow it. It is counted before it begins, so
-    that a draft that kills its assembler does not kill the next one.
+    A job's segments are joined in advance once in all, whichever assemblers follow it. That is
+    counted before it begins, so that a draft that kills its assembler does not kill the next one.
     """
 
     def __init__(
-        self, settings: AssemblerSettings, materials: Materials, threads: Executor, count: Count
+        self,
+        settings: AssemblerSettings,
+        materials: Materials,
+        threads: Executor,
+        count: Count,
+        retry: Retry,
     ) -> None:
         self._settings = settings
         self._materials = materials
         self._threads = threads
         self._count = count
+        self._retry = retry
         self._drafts: dict[str, Draft] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     def go_on(self, job: Job) -> None:
         """Write as much of a job's result as possible in the background; return at once."""
         draft = self._drafts.get(job.job_id)
-        if draft is None and job.manifest is not None and self._has_room():
-            draft = Draft(self._settings, job, self._materials, self._threads, self._count)
+        if draft is None and self._has_room():
+            draft = Draft(
+                self._settings, job, self._materials, self._threads, self._count, self._retry
+            )
             self._drafts[job.job_id] = draft
         if draft is not None:
             draft.notify()
@@ -105,17 +116,16 @@ class Draft:
         materials: Materials,
         threads: Executor,
         count: Count,
+        retry: Retry,
     ) -> None:
-        assert job.manifest is not None
         self.counted = False
         """Whether the draft was counted as an attempt at the job's result."""
         self._settings = settings
         self._job = job
-        self._manifest = job.manifest
-        self._is_there = job.completeness.has
         self._materials = materials
         self._threads = threads
         self._count = count
+        self._retry = retry
         self._styles = ""
         self._news = asyncio.Event()
         self._written: asyncio.Future[Written | None] = asyncio.get_running_loop().create_future()
@@ -127,7 +137,7 @@ class Draft:
         return self._writing.done()
 
     def notify(self) -> None:
-        """Wake the writer, because there may be further segments to append."""
+        """Wake the writer, because there may be a manifest or further segments."""
         self._news.set()
 
     async def completed(self) -> Written | None:
@@ -145,36 +155,80 @@ class Draft:
 
     async def _write(self) -> None:
         try:
-            self.counted = await self._count(self._job)
-            if self.counted:
-                await self._write_and_keep()
+            with work_folder(self._settings.work_dir) as folder:
+                fetched = await self._fetch_during_split(folder)
+                self.counted = await self._count(self._job)
+                if self.counted:
+                    self._written.set_result(await self._join(folder, fetched))
+                    await asyncio.Event().wait()  # leaving the context deletes the folder
         except Exception as error:  # making the result from storage reports the cause
             log.info(
                 "draft result not written",
-                job_id=self._manifest.job_id,
+                job_id=self._job.job_id,
                 error=f"{type(error).__name__}: {error}",
             )
         finally:
             if not self._written.done():
                 self._written.set_result(None)
 
-    async def _write_and_keep(self) -> None:
-        with work_folder(self._settings.work_dir) as folder:
-            out = folder / f"result.{self._manifest.source.container}"
-            side = await self._materials.side(self._manifest, folder)
-            joining = Joining(self._manifest, side, out)
-            try:
-                async with aclosing(self._segments()) as segments:
-                    async for chunk, segment in segments:
-                        self._take(segment)
-                        await self._in_thread(joining.append, chunk, segment.data)
-                pictures = await self._in_thread(joining.finish)
-            finally:
-                await self._in_thread(joining.close)
-            self._written.set_result(Written(out, side, pictures))
-            await asyncio.Event().wait()  # leaving the context deletes the folder
+    async def _fetch_during_split(self, folder: Path) -> list[Path]:
+        """Write segments to files until the manifest is there; return those files, in order."""
+        files: list[Path] = []
+        async with aclosing(self._segments(0, lambda _: self._job.manifest is not None)) as some:
+            async for segment in some:
+                file = folder / f"{len(files):08d}.mp4"
+                await self._in_thread(file.write_bytes, segment.data)
+                files.append(file)
+        return files
 
-    def _take(self, segment: Segment) -> None:
+    async def _join(self, folder: Path, fetched: list[Path]) -> Written:
+        manifest = self._job.manifest
+        assert manifest is not None
+        out = folder / f"result.{manifest.source.container}"
+        side = await self._materials.side(manifest, folder)
+        joining = Joining(manifest, side, out)
+        there, chunks = len(fetched), manifest.chunks
+        try:
+            for chunk, file in zip(chunks, fetched, strict=False):
+                await self._in_thread(_append_file, joining, chunk, file)
+            async with aclosing(self._segments(there, lambda at: at >= len(chunks))) as others:
+                for chunk in chunks[there:]:
+                    segment = await anext(others)
+                    await self._in_thread(joining.append, chunk, segment.data)
+            pictures = await self._in_thread(joining.finish)
+        finally:
+            await self._in_thread(joining.close)
+        return Written(out, side, pictures)
+
+    async def _segments(self, first: int, is_end: Callable[[int], bool]) -> AsyncGenerator[Segment]:
+        """Yield the segments from ``first`` on in order, each as soon as it is there.
+
+        ``is_end`` is called with the index of the next one to be fetched.
+        """
+        ahead: deque[asyncio.Task[Segment]] = deque()
+        index = first
+        try:
+            while ahead or not is_end(index):
+                self._news.clear()
+                while self._can_fetch(index, len(ahead)) and not is_end(index):
+                    fetch = partial(self._materials.segment, self._job.job_id, index)
+                    ahead.append(asyncio.create_task(self._retry(fetch)))
+                    index += 1
+                if not ahead:
+                    await self._news.wait()
+                    continue
+                segment = await ahead.popleft()
+                self._check_style(segment)
+                yield segment
+        finally:
+            for fetching in ahead:
+                fetching.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+    def _can_fetch(self, index: int, ahead: int) -> bool:
+        return ahead < _AHEAD and self._job.completeness.has(index)
+
+    def _check_style(self, segment: Segment) -> None:
         """Check that a segment is of the same version of the style as those before it.
 
         Otherwise one of them is going to be painted anew.
@@ -183,27 +237,6 @@ class Draft:
         if segment.styles not in ("", self._styles):
             raise ResultError("MIXED_SEGMENTS", "the style was changed in the meantime")
 
-    async def _segments(self) -> AsyncGenerator[tuple[Chunk, Segment]]:
-        """Yield the segments in order, each as soon as it is there."""
-        waiting = deque(self._manifest.chunks)
-        ahead: deque[tuple[Chunk, asyncio.Task[Segment]]] = deque()
-        try:
-            while waiting or ahead:
-                self._news.clear()
-                while waiting and len(ahead) < _AHEAD and self._is_there(waiting[0].index):
-                    chunk = waiting.popleft()
-                    fetch = self._materials.segment(self._manifest, chunk.index)
-                    ahead.append((chunk, asyncio.create_task(fetch)))
-                if not ahead:
-                    await self._news.wait()
-                    continue
-                chunk, fetching = ahead.popleft()
-                yield chunk, await fetching
-        finally:
-            for _, fetching in ahead:
-                fetching.cancel()
-            await asyncio.gather(*(fetching for _, fetching in ahead), return_exceptions=True)
-
     async def _in_thread(self, step: Callable[..., T], *args: object) -> T:
         """Run a step in a thread; even when cancelled, wait for it, since threads go on."""
         taken = asyncio.get_running_loop().run_in_executor(self._threads, step, *args)
@@ -211,3 +244,8 @@ class Draft:
             return await asyncio.shield(taken)
         finally:
             await asyncio.wait({taken})
+
+
+def _append_file(joining: Joining, chunk: Chunk, file: Path) -> None:
+    joining.append(chunk, file.read_bytes())
+    file.unlink()

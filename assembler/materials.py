@@ -35,14 +35,14 @@ class Materials:
         self._segments = segments
         self._frames = frames
 
-    async def segment(self, manifest: Manifest, index: int) -> Segment:
-        """Return one chunk's segment.
+    async def segment(self, job_id: str, index: int) -> Segment:
+        """Return the segment of one of a job's chunks.
 
         Raises:
             ResultError: ``SEGMENT_MISSING``: it is gone.
             ChunkError: ``CORRUPT_SEGMENT``: it is not what a stylizer wrote.
         """
-        name = chunk_blob(manifest.job_id, index)
+        name = chunk_blob(job_id, index)
         segment = await self._blobs.fetch(self._segments, name)
         if segment is None:
             raise ResultError("SEGMENT_MISSING", f"segment {index} no longer exists in storage")

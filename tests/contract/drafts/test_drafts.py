@@ -8,22 +8,26 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
 from assembler_bench import started
 from films import Film, left_in
+from prometheus_client import CollectorRegistry
 
 from assembler.drafts import Drafts
 from assembler.job import Job, first_record
-from assembler.materials import Materials
+from assembler.materials import Materials, Segment
+from assembler.metrics import AssemblerMetrics
 from assembler.mux import Joining
 from assembler.records import Records
 from assembler.settings import AssemblerSettings
+from shared.contracts.errors import TransientError
 from shared.contracts.layout import chunk_blob
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
+from shared.storage.retry import Retry
 from shared.storage.seals import seal
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -50,14 +54,19 @@ class Desk:
             Materials(blobs, container, container),
             ThreadPoolExecutor(1),
             self._count,
+            Retry(AssemblerMetrics(CollectorRegistry())),
         )
         self.job = self.follow(film)
 
     def follow(self, film: Film) -> Job:
-        records = Records(self.blobs, self.container, self.container, redrives=0)
-        job = records.new(first_record(started(film.job_id)))
+        job = self.follow_split(film)
         job.seal(film.manifest)
         return job
+
+    def follow_split(self, film: Film) -> Job:
+        """Follow a job whose video is still being split."""
+        records = Records(self.blobs, self.container, self.container, redrives=0)
+        return records.new(first_record(started(film.job_id)))
 
     async def _count(self, job: Job) -> bool:
         self.counts.append(job.job_id)
@@ -103,6 +112,43 @@ async def test_a_result_written_as_its_segments_come_is_the_one_made_of_all_at_o
         await at.drafts.drop_all()
     assert not left_in(work), "nothing of it is left"
     assert at.counts == [film.job_id]
+
+
+async def test_segments_are_fetched_while_their_video_is_still_being_split(
+    storage_connection: str, film: Film, tmp_path: Path, work: Path, fetched: asyncio.Semaphore
+) -> None:
+    async with desk(storage_connection, film, work) as at:
+        at.job = at.follow_split(film)
+        # In whatever order they come
+        for chunk in (1, 0):
+            await at.brings(film, chunk)
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(2):
+                await fetched.acquire()
+        assert not at.counts, "nothing that could end the assembler was tried yet"
+        # Then they are not fetched again
+        for chunk in (0, 1):
+            await at.blobs.delete(at.container, chunk_blob(film.job_id, chunk))
+        at.job.seal(film.manifest)
+        await at.brings(film, 2)
+        assert await at.completed() == film.made(tmp_path)
+    assert not left_in(work), "nothing of it is left"
+    assert at.counts == [film.job_id]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fetched(monkeypatch: pytest.MonkeyPatch) -> asyncio.Semaphore:
+    """What can be acquired once for each segment that was fetched."""
+    found = asyncio.Semaphore(0)
+    fetch = Materials.segment
+
+    async def counted(self: Materials, *arguments: Any) -> Segment:
+        segment = await fetch(self, *arguments)
+        found.release()
+        return segment
+
+    monkeypatch.setattr(Materials, "segment", counted)
+    return found
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -161,6 +207,28 @@ async def test_only_the_last_segment_has_to_be_added_at_the_end(
             await at.blobs.delete(at.container, chunk_blob(film.job_id, chunk))
         await at.brings(film, 2)
         assert await at.completed() == film.made(tmp_path)
+
+
+async def test_a_draft_outlasts_a_time_in_which_storage_is_unavailable(
+    storage_connection: str,
+    film: Film,
+    tmp_path: Path,
+    work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetch, failed = Materials.segment, asyncio.Event()
+
+    async def fails_first(self: Materials, *arguments: Any) -> Segment:
+        if not failed.is_set():
+            failed.set()
+            raise TransientError("storage does not respond")
+        return await fetch(self, *arguments)
+
+    monkeypatch.setattr(Materials, "segment", fails_first)
+    async with desk(storage_connection, film, work) as at:
+        await at.brings(film, 0, 1, 2)
+        assert await at.completed() == film.made(tmp_path)
+    assert failed.is_set()
 
 
 @pytest.mark.parametrize("lost", ["damaged", "missing", "side"])
