@@ -46,12 +46,12 @@ _NOW: Final = Row(
     (
         _number(
             "Chunks waiting",
-            "Events of the hub frames that are not finished, also while no stylizer is there.",
+            "Unfinished events of the hub frames, even while no stylizer runs.",
             'max(stylestream_backlog_events{service="stylizer"})',
             red_from=10_000,
         ),
         _number(
-            "Open jobs", "Jobs without an end yet.", "sum(assembler_open_jobs)", red_from=10_000
+            "Open jobs", "Jobs that have not ended.", "sum(assembler_open_jobs)", red_from=10_000
         ),
         _number(
             "Stalled jobs",
@@ -72,7 +72,7 @@ _NOW: Final = Row(
         ),
         _number(
             "Dependencies away",
-            "Event hubs and storage accounts that do not answer, once for each process.",
+            "Event hubs and storage accounts that do not respond, counted once for each process.",
             f"count(({_any('SERVICE_dependency_up')}) == 0) or vector(0)",
         ),
     ),
@@ -83,21 +83,21 @@ _LAG: Final = Row(
     (
         Panel(
             "Lag by hub",
-            "Events not yet finished, as the autoscaler counts them. Partitions that nobody owns "
-            "are not seen from here.",
+            "Events not yet finished, as the autoscaler counts them, in partitions that have an "
+            "owner.",
             "suffix: events",
             _each("sum by (hub) (SERVICE_lag_events)", "{{hub}}"),
         ),
         Panel(
             "Lag of the hub frames by partition",
-            "One partition that stays behind the others holds an event that does not get finished.",
+            "A partition that stays behind the others holds an event that is not being finished.",
             "suffix: events",
             (Query("sum by (partition) (stylizer_lag_events)", "{{partition}}"),),
         ),
         Panel(
             "Since the last sign of life",
-            "Time since the SDK last called a consumer back. It does every few seconds, with or "
-            "without events, unless the service is full.",
+            "Time since the SDK last called a consumer back. It does so every few seconds, with "
+            "or without events, unless the service is at capacity.",
             "s",
             _each(
                 "max by (hub) (time() - (SERVICE_last_callback_timestamp_seconds > 0))", "{{hub}}"
@@ -106,14 +106,14 @@ _LAG: Final = Row(
         ),
         Panel(
             "Partitions owned",
-            "By instance. Every partition has one owner, save for the moments of a takeover.",
+            "By instance. Every partition has one owner, except during a takeover.",
             "short",
             _each("sum by (instance) (SERVICE_owned_partitions)", "{{instance}}"),
             stacked=True,
         ),
         Panel(
             "Checkpoints",
-            "Time to write one (95 in 100 took no longer).",
+            "Time to write one (95th percentile).",
             "s",
             _each(quantile(0.95, "SERVICE_checkpoint_seconds_bucket"), ""),
         ),
@@ -138,7 +138,7 @@ def _heatmap(service: str, stage: str) -> Panel:
     expr = f"sum by (le) (increase({service}_stage_seconds_bucket{labels}{_RATE}))"
     return Panel(
         f"{service}: {stage}",
-        "How many took how long.",
+        "Number of units of work by their duration.",
         "short",
         (Query(expr, "{{le}}"),),
         kind="heatmap",
@@ -155,7 +155,7 @@ _SATURATION: Final = Row(
     (
         Panel(
             "Work in hand",
-            "Uploads, chunks and jobs taken up and not finished.",
+            "Uploads, chunks and jobs in progress.",
             "short",
             _each("sum(SERVICE_in_hand)", ""),
         ),
@@ -173,7 +173,7 @@ _SATURATION: Final = Row(
         ),
         Panel(
             "Processors",
-            "Cores in use by the services' processes; what they isolate is not in it.",
+            "Cores in use by the services' processes, without isolated ones.",
             "suffix: cores",
             (Query(_of_process(f"rate(process_cpu_seconds_total{_RATE})"), "{{service}}"),),
         ),
@@ -220,8 +220,8 @@ _FAILURES: Final = Row(
         ),
         Panel(
             "Attempts at chunks",
-            "In the stylizer's process, or, for a chunk that failed there, isolated in one of its "
-            "own; and chunks whose original frames went on unpainted.",
+            "In the stylizer's process or, after a failure, in a separate one; and chunks that "
+            "were passed on unpainted.",
             "suffix: /s",
             (
                 Query(f"sum by (kind) (rate(stylizer_attempts_total{_RATE}))", "{{kind}}"),
@@ -230,14 +230,14 @@ _FAILURES: Final = Row(
         ),
         Panel(
             "Chunks sent again",
-            "Missing chunks of stalled jobs, sent to the stylizers once more.",
+            "Missing chunks of stalled jobs, sent to the stylizers again.",
             "suffix: /min",
             (Query(f"60 * sum(rate(assembler_redriven_chunks_total{_RATE}))", "sent again"),),
         ),
         Panel(
             "Deliveries over HTTP",
-            "What Event Grid was answered where it delivers to the webhook: taken, never again, "
-            "unauthorised, or deferred.",
+            "Responses to Event Grid's deliveries to the webhook: accepted, refused for good, "
+            "unauthorised, or to be retried.",
             "suffix: /min",
             (
                 Query(
@@ -262,7 +262,7 @@ _FAILURES: Final = Row(
         ),
         Panel(
             "Dependencies",
-            "Whether each answered when it was last asked.",
+            "Whether each responded to the last probe.",
             "short",
             _each("min by (dependency) (SERVICE_dependency_up)", "{{dependency}}"),
             kind="state-timeline",

@@ -22,12 +22,12 @@ _OBJECTIVES: Final = Row(
     (
         _share(
             "Jobs that brought a result",
-            "Of those that no user's mistake ended. The objective is 99.5 %.",
+            "Of all jobs, not counting users' mistakes. The objective is 99.5 %.",
             f"1 - {_LOST} / ({_JUDGED} > 0)",
         ),
         _share(
             "Error budget left",
-            "What may still be lost before the objective is missed; below 0 it is.",
+            "What may still be lost; below 0 the objective is missed.",
             f"1 - {_LOST} / ({_JUDGED} > 0) / 0.005",
         ),
         _share(
@@ -37,7 +37,7 @@ _OBJECTIVES: Final = Row(
         ),
         _share(
             "Budget of late starts left",
-            "How many uploads may still be begun late; below 0 the objective is missed.",
+            "How many uploads may still be started late; below 0 the objective is missed.",
             f"1 - {_LATE} / ({_STARTS} > 0) / 0.05",
         ),
     ),
@@ -49,8 +49,8 @@ _WAITING: Final = Row(
     (
         Panel(
             "Upload to first segment",
-            "From when the upload was written; half of them, and all but one in twenty, waited no "
-            "longer. Event Grid, the autoscaler and cold starts are in it.",
+            "From the writing of an upload (median and 95th percentile). Event Grid, the "
+            "autoscaler and cold starts are included.",
             "s",
             median_and_95th("assembler_first_segment_seconds_bucket"),
             red_from=600,
@@ -58,7 +58,7 @@ _WAITING: Final = Row(
         ),
         Panel(
             "Upload to result",
-            "From when the upload was written to when its result was published.",
+            "From the writing of an upload to the publication of its result.",
             "s",
             median_and_95th("assembler_result_seconds_bucket"),
         ),
@@ -71,7 +71,7 @@ _WAITING: Final = Row(
         ),
         Panel(
             "Failures by fault",
-            "Jobs and events a minute that failed, the user's fault or the service's.",
+            "Failed jobs and events per minute, by fault: the user's or the service's.",
             "suffix: /min",
             (
                 Query(
@@ -84,7 +84,7 @@ _WAITING: Final = Row(
         ),
         Panel(
             "Results without their tracks",
-            "Results that went without sound or text, by the code of the cause.",
+            "Results published without some of their sound or subtitle tracks, by code.",
             "suffix: results",
             (
                 Query(
@@ -118,7 +118,7 @@ _BACKLOG: Final = Row(
         ),
         Panel(
             "Retention left",
-            "Until the hub drops the oldest event that waits.",
+            "Time until the oldest waiting event expires.",
             "s",
             (
                 Query(
@@ -130,7 +130,7 @@ _BACKLOG: Final = Row(
         ),
         Panel(
             "Partitions read",
-            "Share of the partitions that a living consumer owns; 0 while a pool is at zero.",
+            "Share of the partitions that a live consumer owns; 0 while a pool is at zero.",
             "percentunit",
             (
                 Query(
@@ -151,7 +151,7 @@ _BACKLOG: Final = Row(
         ),
         Panel(
             "Events expired",
-            "Events that a hub dropped before they were processed.",
+            "Events that expired before they were processed.",
             "suffix: events",
             (
                 Query(
@@ -169,7 +169,7 @@ _TENANTS: Final = Row(
     (
         Panel(
             "Results",
-            "Results a minute, by the first folder of the uploads' names.",
+            "Results per minute, by the first folder of the uploads' names.",
             "suffix: /min",
             (
                 Query(
@@ -181,7 +181,7 @@ _TENANTS: Final = Row(
         ),
         Panel(
             "Mean wait for a result",
-            "Where one tenant's videos wait longer than the others'.",
+            "Shows whether one tenant's videos wait longer than others'.",
             "s",
             (
                 Query(
@@ -193,7 +193,7 @@ _TENANTS: Final = Row(
         ),
         Panel(
             "Work",
-            "Processors and GPUs that painted the jobs that ended and made their results.",
+            "Processors and GPUs used for the jobs that ended.",
             "suffix: s/s",
             (
                 Query(
@@ -209,6 +209,6 @@ _TENANTS: Final = Row(
 LEVELS: Final = Dashboard(
     uid="stylestream-levels",
     title="stylestream: service levels",
-    about="Whether users get what was promised, and who waits for whom.",
+    about="Whether the objectives are met, and what jobs are waiting for.",
     rows=(_OBJECTIVES, _WAITING, _BACKLOG, _TENANTS),
 )

@@ -24,8 +24,8 @@ _POOL: Final = Row(
         ),
         Panel(
             "Stylizers wanted",
-            "What the autoscaler makes of the lag, before its limits and its patience: one "
-            "stylizer for each $threshold chunks.",
+            "Stylizers that the lag calls for, before limits and stabilization: one for each "
+            "$threshold chunks.",
             "short",
             (
                 Query(
@@ -37,7 +37,7 @@ _POOL: Final = Row(
         ),
         Panel(
             "Lag against threshold",
-            "Chunks that wait, by stylizer. Above the line the pool should grow.",
+            "Waiting chunks, by stylizer. Above the line the pool should grow.",
             "suffix: chunks",
             (
                 Query(
@@ -49,8 +49,8 @@ _POOL: Final = Row(
         ),
         Panel(
             "Chunks by stylizer",
-            "Chunks finished a second. Nearly equal when the pool is busy and the machines are "
-            "alike.",
+            "Chunks finished per second. Nearly equal when the pool is busy and the machines "
+            "are alike.",
             "suffix: chunks/s",
             (
                 Query(
@@ -69,8 +69,8 @@ _POOL: Final = Row(
         ),
         Panel(
             "Time spent painting",
-            "Chunks that are being painted at once, by stylizer: near its number of lanes when it "
-            "is busy, near 0 when it could go.",
+            "Chunks that are being painted at once, by stylizer: near its number of lanes when "
+            "it is busy, near 0 when it is not needed.",
             "short",
             (
                 Query(
@@ -88,7 +88,7 @@ _GPU: Final = Row(
         Panel(
             "GPU use",
             "Share of time in which the GPU computed. Low use with chunks waiting means that "
-            "decoding or encoding holds it up: give the pod more cores.",
+            "decoding or encoding is the bottleneck: give the pod more cores.",
             "percentunit",
             (
                 Query(
@@ -99,7 +99,7 @@ _GPU: Final = Row(
         ),
         Panel(
             "GPU memory",
-            "In use, as a share of what there is.",
+            "In use, as a share of the total.",
             "percentunit",
             (
                 Query(
@@ -130,7 +130,7 @@ _BILL: Final = Row(
         ),
         Panel(
             "Cost of the stylizers",
-            "At $price an hour; type the price of your machines above.",
+            "At $price an hour; enter the price of your machines above.",
             "currencyUSD",
             (Query(_COST),),
             kind="stat",
@@ -138,7 +138,7 @@ _BILL: Final = Row(
         ),
         Panel(
             "Cost of a minute of video",
-            "Of a minute published, at that price.",
+            "For each minute of published video, at that price.",
             "currencyUSD",
             (Query(f"{_COST} / (sum(increase(assembler_video_seconds_total[$__range])) / 60)"),),
             kind="stat",
@@ -146,7 +146,7 @@ _BILL: Final = Row(
         ),
         Panel(
             "Frames for an hour of stylizer",
-            "Frames published for each hour that a stylizer was there, idle or not.",
+            "Frames published for each hour that a stylizer ran, idle or not.",
             "short",
             (Query(f"sum(increase(assembler_frames_total[$__range])) / ({_STYLIZER_HOURS})"),),
             kind="stat",

@@ -14,7 +14,7 @@ _WATCHING: Final = Row(
     (
         Panel(
             "Viewers",
-            "Open pages, over all of the studio's pods.",
+            "Open pages, in all of the studio's pods.",
             "short",
             (Query("sum(web_viewers)"),),
             kind="stat",
@@ -30,7 +30,7 @@ _WATCHING: Final = Row(
         ),
         Panel(
             "First painted picture",
-            "From a job's start to its first picture on a page; 95 in 100 came sooner.",
+            "From a job's start to its first picture on a page (95th percentile).",
             "s",
             (Query(quantile(0.95, "web_first_picture_seconds_bucket", "$__range")),),
             kind="stat",
@@ -40,7 +40,7 @@ _WATCHING: Final = Row(
         ),
         Panel(
             "Answers of the studio's own fault",
-            "Requests answered with 500 or more, in the time shown.",
+            "Responses with status 500 or above, in the time shown.",
             "short",
             (Query('sum(increase(web_requests_total{answer="5xx"}[$__range]))'),),
             kind="stat",
@@ -50,20 +50,20 @@ _WATCHING: Final = Row(
         ),
         Panel(
             "Viewers by pod",
-            "A pod that ends hands its viewers over: their pages connect again.",
+            "When a pod ends, its viewers' pages connect to another one.",
             "short",
             (Query("sum by (instance) (web_viewers)", "{{instance}}"),),
             stacked=True,
         ),
         Panel(
             "Segments",
-            "Fragments asked for, a second. What browsers have kept is not asked for again.",
+            "Fragments requested per second. Browsers do not request those that they have cached.",
             "suffix: /s",
             (Query(f"sum(rate(web_segments_total{_RATE}))", "segments"),),
         ),
         Panel(
             "Wait for the first painted picture",
-            "How many jobs that somebody watched waited how long.",
+            "Number of watched jobs by how long they waited.",
             "short",
             (Query(f"sum by (le) (increase(web_first_picture_seconds_bucket{_RATE}))", "{{le}}"),),
             kind="heatmap",
@@ -109,7 +109,7 @@ _SERVING: Final = Row(
         ),
         Panel(
             "Storage",
-            "Whether it answered the studio when it was last asked.",
+            "Whether it responded to the studio's last probe.",
             "short",
             (Query("min by (dependency) (web_dependency_up)", "{{dependency}}"),),
             kind="state-timeline",
@@ -121,6 +121,6 @@ _SERVING: Final = Row(
 STUDIO: Final = Dashboard(
     uid="stylestream-studio",
     title="stylestream: studio",
-    about="Who watches, what they fetch, and how long they wait for a painted picture.",
+    about="How many people watch, what they fetch, and how long they wait for a painted picture.",
     rows=(_WATCHING, _SERVING),
 )

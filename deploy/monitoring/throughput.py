@@ -60,7 +60,7 @@ _OVERALL: Final = Row(
     (
         Panel(
             "Videos a minute",
-            "Jobs that ended, by how they ended.",
+            "Jobs that ended, by outcome.",
             "suffix: /min",
             (
                 Query(
@@ -72,8 +72,8 @@ _OVERALL: Final = Row(
         ),
         Panel(
             "Frames a second",
-            "Through each service. In the long run the three are one line; while they are not, "
-            "frames wait between the services.",
+            "By service. In the long run all three are equal; if they are not, frames are "
+            "waiting between the services.",
             "suffix: frames/s",
             tuple(
                 Query(f"sum(rate({service}_frames_total[$__rate_interval]))", done)
@@ -100,15 +100,14 @@ _OVERALL: Final = Row(
         ),
         Panel(
             "Upload to result",
-            "How long uploads waited for their results, from when they were written; half of them, "
-            "and all but one in twenty, waited no longer.",
+            "From the writing of an upload to its result (median and 95th percentile).",
             "s",
             median_and_95th("assembler_result_seconds_bucket"),
             width=12,
         ),
         Panel(
             "Chunks a second",
-            "What became of the chunks that the stylizers took up.",
+            "Chunks that the stylizers took up, by outcome.",
             "suffix: chunks/s",
             (
                 Query(
@@ -135,7 +134,7 @@ _BY: Final = Row(
         ),
         Panel(
             "Frames a second by stylizer",
-            "One that paints less than its peers has a slower machine, or fewer partitions.",
+            "One that paints less than the others has a slower machine, or fewer partitions.",
             "suffix: frames/s",
             (Query(f"sum by (instance) ({_PAINTED})", "{{instance}}"),),
             width=12,
@@ -147,7 +146,7 @@ _BY: Final = Row(
 THROUGHPUT: Final = Dashboard(
     uid="stylestream-throughput",
     title="stylestream: throughput",
-    about="How much comes out, how fast, and in which styles.",
+    about="How many frames are painted, how fast, and in which styles.",
     rows=(_PERIOD, _OVERALL, _BY),
     variables=(
         Choice("style", "Style", "label_values(stylizer_frames_total, style)"),

@@ -1,5 +1,5 @@
-// Who may do what: every role of a service on a hub, a container or the topic, as access.json lists it.
-// docs/security.md tells why; a test compares the two.
+// Every role of a service on a hub, a container or the topic, as access.json lists them. docs/security.md
+// gives the reasons; a test compares the two.
 
 param namespaceName string
 param mediaAccountName string
@@ -65,7 +65,7 @@ resource account 'Microsoft.Storage/storageAccounts@2024-01-01' existing = [
   }
 ]
 
-// A key for signed links is handed out by an account, and by nothing smaller. It opens nothing by itself.
+// Keys for signed links are issued by an account, not by a container. By themselves they grant nothing.
 resource onAccount 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (grant, index) in onAccounts: {
     scope: account[index]

@@ -1,18 +1,17 @@
-// The rules of deploy/monitoring/rules, as rules of the Azure Monitor workspace: the files that promtool
-// tests are the only place where they are written. And alerts on what Azure itself measures of Event
-// Grid and Event Hubs, which no Prometheus sees.
+// The rules of deploy/monitoring/rules, as rules of the Azure Monitor workspace, read from the files that
+// promtool tests. And alerts on Azure's own metrics of Event Grid and Event Hubs, which Prometheus lacks.
 
 param location string
 param tags object
 param metricsId string
 
-@description('Who is written to when an alert fires; empty: alerts are shown in the portal alone.')
+@description('Email address for alerts; empty: alerts are shown only in the portal.')
 param email string
 
-@description('Where docs/runbook.md is published: alerts link to its sections.')
+@description('Address at which docs/runbook.md is published; alerts link to its sections.')
 param runbookUrl string
 
-@description('Ids of what is watched by its own metrics: the topic of uploads, and the namespace.')
+@description('Ids of the resources whose own metrics raise alerts: the topic of uploads, and the namespace.')
 param uploadsTopicId string
 param eventHubsId string
 
@@ -58,7 +57,7 @@ resource rules 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' = [
     tags: tags
     properties: {
       enabled: true
-      // Not limited to a cluster: there is one in the workspace, and what is recorded loses its label.
+      // Not limited to a cluster: the workspace has only one, and recorded series lack the cluster's label.
       interval: 'PT1M'
       scopes: [
         metricsId
@@ -68,11 +67,11 @@ resource rules 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' = [
           record: contains(rule, 'record') ? rule.record : null
           alert: contains(rule, 'alert') ? rule.alert : null
           expression: rule.expr
-          // 15m in Prometheus' file is PT15M here.
+          // 15m in Prometheus's file is PT15M here.
           for: contains(rule, 'for') ? toUpper('PT${rule.for}') : null
           severity: contains(rule, 'alert') ? severities[rule.labels.severity] : null
           labels: contains(rule, 'labels') ? rule.labels : null
-          // Azure knows no external labels to begin an address with.
+          // Azure has no external labels.
           annotations: contains(rule, 'alert') ? json(replace(string(rule.annotations), '{{ $externalLabels.runbook }}', runbookUrl)) : null
           actions: contains(rule, 'alert') && !empty(email) ? mailed : null
           resolveConfiguration: contains(rule, 'alert') ? resolved : null
@@ -82,7 +81,7 @@ resource rules 'Microsoft.AlertsManagement/prometheusRuleGroups@2023-03-01' = [
   }
 ]
 
-// What Azure measures: a metric, and how much of it in five minutes is too much.
+// Azure's own metrics, with the limit for five minutes.
 var measured = [
   {
     name: 'stylestream-uploads-dead-lettered'
@@ -110,7 +109,7 @@ var measured = [
   }
   {
     name: 'stylestream-hubs-throttled'
-    description: 'Event Hubs throttles: more throughput units. See StylestreamSlowStage in the runbook.'
+    description: 'Event Hubs throttles: add throughput units. See StylestreamSlowStage in the runbook.'
     scope: eventHubsId
     metric: 'ThrottledRequests'
     most: 100
@@ -118,7 +117,7 @@ var measured = [
   }
   {
     name: 'stylestream-hubs-failing'
-    description: 'Event Hubs answers with errors of its own. See StylestreamDependencyAway in the runbook.'
+    description: 'Event Hubs responds with server errors. See StylestreamDependencyAway in the runbook.'
     scope: eventHubsId
     metric: 'ServerErrors'
     most: 100

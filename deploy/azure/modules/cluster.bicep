@@ -1,5 +1,5 @@
-// The Kubernetes cluster: Entra sign-in alone, workload identity, KEDA, metrics and logs collected.
-// Its system pool also runs the splitter and the assembler; stylizers have pools of their own.
+// The Kubernetes cluster: only Entra sign-in, workload identity, KEDA, collection of metrics and logs.
+// Its system pool also runs the splitter, the assembler and the exporter; stylizers have pools of their own.
 
 param name string
 param location string
@@ -12,7 +12,7 @@ param identityPrincipalId string
 param nodesSubnetId string
 param logsId string
 
-@description('Version such as 1.33; empty: what AKS takes by default.')
+@description('Version, such as 1.33; empty: the default of AKS.')
 param kubernetesVersion string
 
 @allowed([
@@ -25,10 +25,10 @@ param systemVmSize string
 param systemMinNodes int
 param systemMaxNodes int
 
-@description('Whether the machines\' own disks are encrypted, too; a feature to be registered first.')
+@description('Whether the machines\' local disks are encrypted, too; this feature has to be registered first.')
 param hostEncryption bool
 
-@description('Public IPv4 ranges that reach the API server; empty: all, and Entra alone decides.')
+@description('Public IPv4 ranges that may reach the API server; empty: all, and only Entra restricts access.')
 param apiServerIpRanges array
 
 @description('Role ids by name, from access.json.')
@@ -42,7 +42,7 @@ resource nodes 'Microsoft.Network/virtualNetworks/subnets@2024-07-01' existing =
   name: '${split(nodesSubnetId, '/')[8]}/${split(nodesSubnetId, '/')[10]}'
 }
 
-// A cluster in a network of ours has to be allowed to join its nodes to it.
+// A cluster needs permission to join its nodes to a network of ours.
 resource mayJoin 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: nodes
   name: guid(nodes.id, identityPrincipalId, 'join')
@@ -118,7 +118,7 @@ resource cluster 'Microsoft.ContainerService/managedClusters@2025-07-01' = {
       nodeOSUpgradeChannel: 'NodeImage'
     }
     autoScalerProfile: {
-      // An idle GPU costs as much as a busy one: give it back sooner than after the default 10 minutes.
+      // An idle GPU costs as much as a busy one: release it sooner than after the default of 10 minutes.
       'scale-down-unneeded-time': '5m'
       'scale-down-delay-after-add': '5m'
     }
@@ -164,12 +164,12 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
   properties: {
     workspaceId: logsId
     logs: [
-      // Who changed what, without the reads, which are most of the audit log.
+      // Changes, without the reads, which are most of the audit log.
       {
         category: 'kube-audit-admin'
         enabled: true
       }
-      // Why a GPU node came, went, or could not be had.
+      // Why a GPU node was added or removed, or was not available.
       {
         category: 'cluster-autoscaler'
         enabled: true

@@ -1,5 +1,5 @@
-// What is collected from the cluster: metrics into the Azure Monitor workspace, the services' log
-// lines into Log Analytics. The rules do nothing until they are associated with a cluster.
+// Collects the cluster's metrics into the Azure Monitor workspace, and the services' log lines into Log
+// Analytics. The rules have no effect until they are associated with a cluster.
 
 param clusterName string
 param location string
@@ -7,7 +7,7 @@ param tags object
 param metricsId string
 param logsId string
 
-@description('Kubernetes namespaces whose containers\' output is kept; others\' is not paid for.')
+@description('Kubernetes namespaces whose containers\' output is kept, and paid for.')
 param namespaces array
 
 resource cluster 'Microsoft.ContainerService/managedClusters@2025-07-01' existing = {
@@ -121,7 +121,7 @@ resource metricsOfCluster 'Microsoft.Insights/dataCollectionRuleAssociations@202
 
 resource logsOfCluster 'Microsoft.Insights/dataCollectionRuleAssociations@2023-03-11' = {
   scope: cluster
-  // The add-on looks for this very name.
+  // The add-on requires this name.
   name: 'ContainerInsightsExtension'
   properties: {
     dataCollectionRuleId: logs.id

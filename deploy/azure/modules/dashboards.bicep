@@ -5,7 +5,7 @@ param name string
 param location string
 param tags object
 
-@description('Whether to make a Grafana; metrics are collected either way.')
+@description('Whether to create a Grafana; metrics are collected either way.')
 param grafana bool
 
 @description('Role ids by name, from access.json.')
@@ -18,7 +18,7 @@ resource metrics 'Microsoft.Monitor/accounts@2023-04-03' = {
 }
 
 resource viewer 'Microsoft.Dashboard/grafana@2025-08-01' = if (grafana) {
-  // No Grafana's name may be longer.
+  // The longest name that Grafana may have.
   name: take(name, 23)
   location: location
   tags: tags

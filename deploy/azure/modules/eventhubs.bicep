@@ -1,14 +1,14 @@
-// The Event Hubs namespace with the three hubs in which the services meet.
+// The Event Hubs namespace with the three hubs between the services.
 // Partition counts are fixed once a hub exists on this tier: see docs/azure.md before changing one.
 
 param name string
 param location string
 param tags object
 
-@description('Hubs to make: name, partitions, retentionHours.')
+@description('Hubs to create: name, partitions, retentionHours.')
 param hubs array
 
-@description('Consumer group made in every hub.')
+@description('Consumer group to create in every hub.')
 param consumerGroup string
 
 @allowed([
@@ -17,13 +17,13 @@ param consumerGroup string
 ])
 param tier string
 
-@description('Throughput units (Standard) or processing units (Premium) to begin with.')
+@description('Initial throughput units (Standard) or processing units (Premium).')
 param capacity int
 
-@description('Throughput units that a Standard namespace may grow to by itself.')
+@description('Maximum throughput units to which a Standard namespace scales automatically.')
 param maxCapacity int
 
-@description('Whether only private endpoints and trusted Microsoft services get in.')
+@description('Whether only private endpoints and trusted Microsoft services have access.')
 param closed bool
 
 @description('Subnet of the nodes, named in the firewall of a closed namespace.')
@@ -70,7 +70,7 @@ resource access 'Microsoft.EventHub/namespaces/networkRuleSets@2024-01-01' = {
     publicNetworkAccess: 'Enabled'
     trustedServiceAccessEnabled: true
     defaultAction: closed ? 'Deny' : 'Allow'
-    // A firewall without any rule lets everybody in, whatever its default says.
+    // A firewall without any rule admits everybody, whatever its default action is.
     virtualNetworkRules: closed ? nodesAlone : []
   }
 }

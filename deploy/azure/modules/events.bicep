@@ -1,4 +1,4 @@
-// Event Grid: tells the hub `uploads` of every new video, and tells subscribers how jobs end.
+// Event Grid: announces every new video to the hub `uploads`, and to subscribers how jobs end.
 
 param name string
 param location string
@@ -11,13 +11,13 @@ param namespaceName string
 @description('Container of the users\' account in which a new blob starts a job.')
 param uploadsContainer string
 
-@description('Hub that is told of it.')
+@description('Hub to which it is announced.')
 param uploadsHub string
 
 @description('Container of the internal account for events that could not be delivered in a day.')
 param undeliveredContainer string
 
-@description('Whether events are published from inside the network alone; subscribers are told either way.')
+@description('Whether events can be published only from inside the network; subscribers get them either way.')
 param closed bool
 
 @description('Role ids by name, from access.json.')
@@ -88,8 +88,8 @@ resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-
         }
       }
     }
-    // Results and records lie in the same account: only what is put into uploads starts a job. Where
-    // a hierarchical namespace is on, files are renamed into it as well.
+    // Results and records are in the same account: only blobs in uploads start a job. With a hierarchical
+    // namespace, files may also be renamed into it.
     filter: {
       includedEventTypes: [
         'Microsoft.Storage.BlobCreated'

@@ -1,8 +1,8 @@
-// Lets service accounts of the cluster be the identities: the cluster's token is the only credential.
+// Lets the cluster's service accounts sign in as the identities: the cluster's token is the only credential.
 
 param prefix string
 
-@description('Who signs the cluster\'s tokens.')
+@description('Issuer of the cluster\'s tokens.')
 param issuer string
 
 @description('Kubernetes namespace that the services run in.')
@@ -41,7 +41,7 @@ var accounts = [
     account: 'exporter'
   }
   {
-    // Where the add-on runs its operator; the trigger authentication names the identity.
+    // The add-on's operator; the trigger authentication names the identity.
     identity: 'keda'
     namespace: 'kube-system'
     account: 'keda-operator'

@@ -1,10 +1,10 @@
-// Who the pods are: an identity each, so that each service may do what it needs and no more.
+// An identity for each service, so that each may do what it needs and no more.
 
 param prefix string
 param location string
 param tags object
 
-@description('Whether there is a studio, and so somebody for it to be.')
+@description('Whether there is a studio, which needs an identity.')
 param studio bool
 
 resource splitter 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {

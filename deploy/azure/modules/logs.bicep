@@ -1,13 +1,13 @@
-// Where logs go: the workspace that every diagnostic setting and the containers' output write to.
+// The workspace for logs: diagnostic settings and the containers' output.
 
 param name string
 param location string
 param tags object
 
-@description('Days that logs are kept.')
+@description('Days for which logs are kept.')
 param retentionDays int
 
-@description('Most gigabytes taken in a day; a runaway log then ends at a known price.')
+@description('Maximum gigabytes of logs ingested per day, which bounds the price of a runaway log.')
 param dailyQuotaGb int
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
@@ -23,7 +23,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
       dailyQuotaGb: dailyQuotaGb
     }
     features: {
-      // Reading needs a role; the workspace's keys are off.
+      // Reading requires a role; the workspace's keys are disabled.
       disableLocalAuth: true
     }
   }

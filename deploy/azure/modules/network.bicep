@@ -11,7 +11,7 @@ resource nodesRules 'Microsoft.Network/networkSecurityGroups@2024-07-01' = {
   tags: tags
 }
 
-// Only the nodes speak to the endpoints, and only the protocols that the services use.
+// Only the network reaches the endpoints, and only on the ports that the services use.
 resource endpointsRules 'Microsoft.Network/networkSecurityGroups@2024-07-01' = {
   name: '${name}-endpoints'
   location: location

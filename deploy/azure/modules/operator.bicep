@@ -1,5 +1,5 @@
-// What whoever deploys may do afterwards: run kubectl, use the command line, look at dead letters and
-// dashboards. Left out where the deployment has no person behind it.
+// The permissions of the person who deploys afterwards: kubectl, the command line, dead letters and
+// dashboards. Left out where no person deploys.
 
 param principalId string
 
@@ -15,7 +15,7 @@ param mediaAccountName string
 param internalAccountName string
 param namespaceName string
 
-@description('Containers of the internal account that people put things into or take things from.')
+@description('Containers of the internal account that people may change.')
 param ownContainers array
 
 @description('Empty: no Grafana.')
@@ -81,7 +81,7 @@ resource readsInternal 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-// Dead letters that were dealt with, and styles of one's own.
+// Dead letters that were dealt with, and additional styles.
 resource keepsOwn 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for (item, index) in ownContainers: {
     scope: container[index]

@@ -1,22 +1,22 @@
-// Node pools of the stylizers. Both begin with no node: a pod that fits nowhere brings the first one.
+// Node pools of the stylizers. Both start without a node: a pod that fits nowhere starts the first one.
 
 param clusterName string
 param nodesSubnetId string
 
-@description('Whether the machines\' own disks are encrypted, too; a feature to be registered first.')
+@description('Whether the machines\' local disks are encrypted, too; this feature has to be registered first.')
 param hostEncryption bool
 
 param gpuVmSize string
 
-@description('Most GPU nodes; the hub of frames feeds one stylizer a partition.')
+@description('Maximum number of GPU nodes; a stylizer needs a partition of the hub of frames.')
 param gpuMaxNodes int
 
-@description('Whether GPU nodes are spare capacity: far cheaper, taken back at any time.')
+@description('Whether GPU nodes are spot capacity: far cheaper, but may be taken back at any time.')
 param gpuSpot bool
 
 param cpuVmSize string
 
-@description('Most CPU nodes for stylizers; 0: no such pool.')
+@description('Maximum number of CPU nodes for stylizers; 0: no such pool.')
 param cpuMaxNodes int
 
 resource cluster 'Microsoft.ContainerService/managedClusters@2025-07-01' existing = {
@@ -44,7 +44,7 @@ resource gpu 'Microsoft.ContainerService/managedClusters/agentPools@2025-07-01' 
     nodeLabels: {
       'stylestream/pool': 'gpu'
     }
-    // A spot pool gets the taint kubernetes.azure.com/scalesetpriority=spot:NoSchedule by itself.
+    // AKS adds the taint kubernetes.azure.com/scalesetpriority=spot:NoSchedule to a spot pool.
     scaleSetPriority: gpuSpot ? 'Spot' : 'Regular'
     scaleSetEvictionPolicy: gpuSpot ? 'Delete' : null
     spotMaxPrice: gpuSpot ? -1 : null
@@ -66,8 +66,8 @@ resource cpu 'Microsoft.ContainerService/managedClusters/agentPools@2025-07-01' 
     maxPods: 60
     enableEncryptionAtHost: hostEncryption
     vnetSubnetID: nodesSubnetId
-    // A pool that is to go back to zero must not attract pods of the cluster's own, which the
-    // autoscaler does not move.
+    // A pool that has to return to zero must not attract the cluster's own pods, which the autoscaler
+    // does not move.
     nodeTaints: [
       'sku=cpu:NoSchedule'
     ]

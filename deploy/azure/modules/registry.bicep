@@ -1,4 +1,4 @@
-// Where the images are built and kept. Nodes pull with their own identity; there is no admin user.
+// Builds and stores the images. Nodes pull with their own identity; there is no admin user.
 
 param name string
 param location string

@@ -1,14 +1,14 @@
-// One storage account: its containers, and how long each keeps what is in it.
+// One storage account: its containers, and how long each keeps its blobs.
 // The services sign in with their identities; there are no account keys and no public blobs.
 
 param name string
 param location string
 param tags object
 
-@description('Containers to make: container, and deleteAfterDays (0: kept until somebody deletes).')
+@description('Containers to create: container, and deleteAfterDays (0: blobs are kept until somebody deletes them).')
 param containers array
 
-@description('Days that deleted blobs can be brought back. 0 turns it off, as it must be off where consumers keep their positions: an overwritten position would live on as a deleted one.')
+@description('Days for which deleted blobs can be restored; 0: not at all. It must be 0 where consumers keep their positions: soft delete would keep every overwritten one.')
 param softDeleteDays int
 
 @allowed([
@@ -18,10 +18,10 @@ param softDeleteDays int
 ])
 param redundancy string
 
-@description('Whether only private endpoints, trusted Microsoft services and clientIpRanges get in.')
+@description('Whether only private endpoints, trusted Microsoft services and clientIpRanges have access.')
 param closed bool
 
-@description('Public IPv4 addresses or ranges that get in although the account is closed.')
+@description('Public IPv4 addresses or ranges that have access even if the account is closed.')
 param clientIpRanges array
 
 @description('Origins whose pages may put blobs by signed links, such as https://NAME.')
@@ -149,7 +149,7 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
   properties: {
     workspaceId: logsId
     logs: [
-      // Who deleted what. Reads and writes are as many as chunks, and cost more than they tell.
+      // Deletions. Reads and writes are as many as chunks, and would cost more than they are worth.
       {
         category: 'StorageDelete'
         enabled: true
