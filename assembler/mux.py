@@ -34,15 +34,14 @@ from shared.contracts.manifest import Chunk, Manifest, pts_digest
 from shared.media.chunks import open_chunk
 from shared.media.containers import (
     add_copy,
-    carried_metadata,
     complaint,
     fits,
     is_full,
     movie_timescale,
     open_output,
-    track_metadata,
 )
 from shared.media.detour import TimestampSpreader, add_chapters, is_detour
+from shared.media.metadata import carried_metadata, label_track
 from shared.media.packets import begins
 
 if TYPE_CHECKING:
@@ -205,8 +204,7 @@ class _Result:
 
     def _add_copy(self, stream: Stream) -> Stream:
         copy = add_copy(self._output, stream)
-        copy.metadata.update(track_metadata(stream))
-        copy.disposition = stream.disposition
+        label_track(self._output, copy, stream)
         return copy
 
     def _misfits(self, tracks: list[Stream]) -> frozenset[int]:

@@ -30,38 +30,6 @@ MAX_TIMESCALE = 2**31 - 1
 EMPTY_MOV_TEXT: Final = b"\0\0"
 """The sample that FFmpeg's MP4 muxer writes by itself where no subtitle is shown."""
 
-# What a muxer wrote about itself or an old file's structure says nothing about a new file; some of
-# it would even have effects: `timecode` makes a track.
-_STRUCTURAL = frozenset(
-    {
-        "major_brand",
-        "minor_version",
-        "compatible_brands",
-        "encoder",
-        "timecode",
-        "reel_name",
-        "creation_time",
-        "duration",
-        "software",
-        # of MXF
-        "operational_pattern_ul",
-        "uid",
-        "generation_uid",
-        "company_name",
-        "product_name",
-        "product_version",
-        "product_version_num",
-        "product_uid",
-        "toolkit_version_num",
-        "application_platform",
-        "material_package_umid",
-        "modification_date",
-    }
-)
-
-_APPLE: Final = "com.apple.quicktime."
-_APPLE_NAMES: Final = {"location.ISO6709": "location", "creationdate": "date", "author": "artist"}
-
 PICTURE_CODECS: Final = frozenset(
     {
         "apng", "bmp", "exr", "gif", "jpeg2000", "jpegls", "jpegxl", "mjpeg", "png", "ppm", "psd",
@@ -212,25 +180,3 @@ def movie_timescale(rates: Iterable[int]) -> int:
         else:
             exact = False
     return ticks if exact else MAX_TIMESCALE // ticks * ticks
-
-
-def carried_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the part of a file's metadata that is about its content.
-
-    What QuickTime files say under names of Apple's own, which MP4 does not hold, gets the common
-    ones: where and when an iPhone has recorded a video.
-    """
-    apples, common = {}, {}
-    for key, value in metadata.items():
-        name = key.removeprefix(_APPLE)
-        if name != key:
-            apples[_APPLE_NAMES.get(name, name)] = value
-        else:
-            common[key] = value
-    named = apples | common
-    return {key: value for key, value in named.items() if key.lower() not in _STRUCTURAL}
-
-
-def track_metadata(stream: Stream) -> dict[str, str]:
-    """Return the metadata of a track that players show in their menus."""
-    return {key: value for key, value in stream.metadata.items() if key in ("language", "title")}

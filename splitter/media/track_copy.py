@@ -13,7 +13,8 @@ from av.packet import Packet
 from av.stream import Stream
 
 from shared.contracts.manifest import Track
-from shared.media.containers import FORMATS, add_copy, codec_name, track_metadata
+from shared.media.containers import FORMATS, add_copy, codec_name
+from shared.media.metadata import label_track
 from shared.media.packets import begins, with_data
 from splitter.media.captions import as_subrip
 from splitter.media.carriage import Carried, Way
@@ -120,10 +121,9 @@ def _add(output: OutputContainer, carried: Carried) -> tuple[Stream, LosslessRec
         new = add_copy(output, carried.stream)
     else:
         new = output.add_mux_stream(carried.codec, time_base=_TEXT_TICK)
-    new.metadata.update(track_metadata(carried.stream))
+    label_track(output, new, carried.stream)
     if output.format.name == FORMATS["mp4"] and "language" in new.metadata:
         new.metadata["language"] = alpha3(new.metadata["language"])
-    new.disposition = carried.stream.disposition
     return new, recoder
 
 

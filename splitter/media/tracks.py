@@ -24,12 +24,12 @@ from av.stream import Stream
 from shared.contracts.errors import SourceRefused
 from shared.media.containers import (
     ContainerName,
-    carried_metadata,
     is_full,
     movie_timescale,
     open_output,
 )
 from shared.media.detour import add_chapters, is_detour
+from shared.media.metadata import carried_metadata
 from shared.media.packets import begins, is_far
 from splitter.media.carriage import Way, is_writable, plan_carriage
 from splitter.media.part import Part
