@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Final
 
@@ -19,14 +20,15 @@ def with_data(packet: Packet[Stream], data: bytes) -> Packet[Stream]:
     return new
 
 
-def revealed(packet: Packet[Stream]) -> Packet[Stream]:
+def revealed(packet: Packet[Stream], find_fragments: Callable[[], int]) -> Packet[Stream]:
     """Return a packet that is presented, although its demuxer says that it is hidden.
 
     It says so of what an edit list hides, which is to stay hidden; and in the fragments of an MP4
     of whatever does not begin later than the packet before. Muxers that end a fragment with every
     packet do not know yet how long that one lasts, so the next one gets the same time.
+    ``find_fragments`` returns the offset at which those begin, in bytes.
     """
-    if not packet.is_discard or packet.stream.frames:  # only the index of a whole file counts them
+    if not packet.is_discard or packet.pos is None or packet.pos < find_fragments():
         return packet
     shown = with_data(packet, bytes(packet))
     shown.stream, shown.time_base = packet.stream, packet.time_base

@@ -59,6 +59,18 @@ def read_index(file: BinaryIO, size: int) -> Mp4Index:
     return Mp4Index()
 
 
+def find_fragments(file: BinaryIO, size: int) -> int:
+    """Return where the first fragment begins in an MP4 of ``size`` bytes; ``size`` if none does.
+
+    The file's position is restored.
+    """
+    position = file.tell()
+    boxes = _boxes_of_file(file, size)
+    found = next((begin for kind, begin, _ in boxes if kind == b"moof"), size)
+    file.seek(position)
+    return found
+
+
 def _is_filled(data: bytes, size: int) -> bool:
     """Return whether boxes fill their parent to its end, and none is damaged."""
     filled = 0

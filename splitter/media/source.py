@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from typing import BinaryIO, Protocol
 
 import av
@@ -30,7 +30,7 @@ from shared.contracts.errors import SourceRefused
 from shared.media.containers import is_still, name_of
 from splitter.media.file_end import is_truncated
 from splitter.media.limits import Limits, too_many_pixels
-from splitter.media.mp4_index import Mp4Index, read_index
+from splitter.media.mp4_index import Mp4Index, find_fragments, read_index
 from splitter.media.programs import tracks_beside
 from splitter.media.recognise import SUPPORTED, explain_unopened, still_picture
 from splitter.media.structure import Structure
@@ -113,6 +113,8 @@ class OpenSource:
     """Whether the file's last bytes show that more should follow."""
     read_index: Callable[[], Mp4Index]
     """Reads the index of an MP4; returns an empty one for other formats."""
+    find_fragments: Callable[[], int]
+    """Returns the offset of an MP4's first fragment in bytes; the file's size if it has none."""
     structure: Structure
     """Breaks in the file's structure, as far as it was read."""
 
@@ -166,6 +168,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         size=size,
         is_truncated=truncated,
         read_index=partial(read_index, file, size) if is_mp4 else Mp4Index,
+        find_fragments=cache(partial(find_fragments, file, size)),
         structure=structure,
     )
 

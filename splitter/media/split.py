@@ -219,7 +219,7 @@ class _Reader:
                 self._decoder.read_log()
                 if packet.size:
                     self._integrity.note(packet)
-                    shown = revealed(packet)
+                    shown = revealed(packet, self._source.find_fragments)
                     self._repeats_times |= shown is not packet
                     self._epochs.restamp(shown)
                     yield shown
