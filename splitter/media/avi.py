@@ -33,7 +33,7 @@ def walk_avi() -> Walk:
         if length is None:
             return False
         if length in _OPEN_ENDED:
-            return True
+            return (yield from _unfinished())
         chunks = yield from _movie(length - _KIND_BYTES)
         if chunks is None:
             return False
@@ -107,6 +107,26 @@ def _movie(left: int) -> Generator[int, bytes, _Chunks | None]:
         yield from skip(length + (length % 2 if left >= 0 else 0))
     yield from skip(left)
     return chunks
+
+
+def _unfinished() -> Generator[int, bytes, bool]:
+    """Pass over the chunks of a recording that was not finalised; return whether all are whole."""
+    while True:
+        try:
+            name, length = yield from _header()
+        except EOFError as end:
+            return not end.args[0]
+        if not any(name):
+            return True  # (Some cameras reserve a file's space, and it is not filled up.)
+        try:
+            if name == b"LIST":
+                yield _KIND_BYTES
+            elif _OF_TRACK.fullmatch(name) or _BESIDE.fullmatch(name):
+                yield from skip(length + length % 2)
+            else:
+                return name == b"RIFF"
+        except EOFError:
+            return False
 
 
 def _entries(length: int) -> Generator[int, bytes, _Chunks]:

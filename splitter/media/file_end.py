@@ -32,6 +32,8 @@ _PACK_BYTES: Final = 14
 _PES_HEADER: Final = 6
 _PROGRAM_END: Final = b"\xb9"
 _UNKNOWN_SIZE: Final = (0, 0xFFFFFFFF)
+_PLACES_OF_SIZES: Final = {"avi": slice(4, 8), "ivf": slice(24, 28)}
+"""Where headers have the size of the file, or the number of its frames."""
 
 
 def is_truncated(file: BinaryIO, size: int, format_name: str) -> bool:
@@ -43,6 +45,15 @@ def is_truncated(file: BinaryIO, size: int, format_name: str) -> bool:
     head = file.read(min(size, _HEAD_BYTES))
     file.seek(max(size - _TAIL_BYTES, 0))
     return check(_Ends(head, file.read(_TAIL_BYTES), size))
+
+
+def is_finalised(head: bytes, format_name: str) -> bool:
+    """Return whether a header was completed after the last frame, or never is.
+
+    Otherwise what it says of sizes and durations means nothing: the file was written to a pipe.
+    """
+    place = _PLACES_OF_SIZES.get(format_name)
+    return place is None or int.from_bytes(head[place], "little") not in _UNKNOWN_SIZE
 
 
 class _Ends(NamedTuple):

@@ -77,7 +77,7 @@ def _promise(source: OpenSource) -> tuple[Fraction | None, Fraction]:
     length = _track_length(video)
     if length is not None:
         return length, Fraction(0)
-    if format_ in _EXACT and video.duration:
+    if format_ in _EXACT and video.duration and source.is_finalised:
         begin = (video.start_time or 0) * stream_time_base(video)
         return begin + video.duration * stream_time_base(video), Fraction(0)
     if format_ in (*_LAST_BEGINS, *_ROUGH) and source.container.duration:

@@ -28,7 +28,7 @@ from av.video.stream import VideoStream
 
 from shared.contracts.errors import SourceRefused
 from shared.media.containers import is_still, name_of
-from splitter.media.file_end import is_truncated
+from splitter.media.file_end import is_finalised, is_truncated
 from splitter.media.limits import Limits, too_many_pixels
 from splitter.media.mp4_index import Mp4Index, find_fragments, read_index
 from splitter.media.programs import tracks_beside
@@ -111,6 +111,8 @@ class OpenSource:
     """The file's size in bytes."""
     is_truncated: bool
     """Whether the file's last bytes show that more should follow."""
+    is_finalised: bool
+    """Whether the header's sizes and durations can be relied on: see `file_end`."""
     read_index: Callable[[], Mp4Index]
     """Reads the index of an MP4; returns an empty one for other formats."""
     find_fragments: Callable[[], int]
@@ -167,6 +169,7 @@ def open_source(file: BinaryIO, limits: Limits, log: ErrorLog) -> OpenSource:
         time_base=_time_base(video),
         size=size,
         is_truncated=truncated,
+        is_finalised=is_finalised(head, container.format.name),
         read_index=partial(read_index, file, size) if is_mp4 else Mp4Index,
         find_fragments=cache(partial(find_fragments, file, size)),
         structure=structure,

@@ -25,6 +25,8 @@ _OGG_PAGE_BYTES, _OGG_LAST = 27, 4
 _FLV_TAG_BYTES, _FLV_BACK_BYTES = 11, 4
 _FLV_SOUND, _FLV_PICTURE, _FLV_DATA, _FLV_NAMED = 8, 9, 18, 0x80
 _IVF_HEADER_BYTES, _IVF_FRAME_BYTES = 32, 12
+_IVF_OPEN: Final = 0xFFFFFFFF
+"""The number of frames in a file that was written to a pipe."""
 
 
 class Structure:
@@ -168,7 +170,7 @@ def _ivf() -> Walk:
         except EOFError as end:
             # Some muxers write the number of frames, others their duration in ticks.
             ticks = count * (last - first) // max(count - 1, 1)
-            return not end.args[0] and promised in (0, count, ticks)
+            return not end.args[0] and promised in (0, _IVF_OPEN, count, ticks)
         count, last = count + 1, int.from_bytes(frame[4:], "little")
         first = first if count > 1 else last
         yield from skip(int.from_bytes(frame[:4], "little"))
