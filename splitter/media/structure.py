@@ -6,6 +6,7 @@ demuxers search for the next piece without an error.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Generator
 from typing import Final
@@ -23,7 +24,12 @@ _COUNT_BYTES: Final = 4
 _MP4_BEGINS: Final = (b"ftyp", b"styp", b"moov")
 _OGG_PAGE_BYTES, _OGG_LAST = 27, 4
 _FLV_TAG_BYTES, _FLV_BACK_BYTES = 11, 4
-_FLV_SOUND, _FLV_PICTURE, _FLV_DATA, _FLV_NAMED = 8, 9, 18, 0x80
+_FLV_SOUND, _FLV_PICTURE, _FLV_DATA = 8, 9, 18
+_FLV_NAMED, _FLV_NAMED_SOUND = 0x80, 9
+"""The numbers of codecs of pictures and of sound that have names instead."""
+_FLV_NAME_BYTES: Final = 16
+"""A name is among so many first bytes of a tag."""
+_FLV_NAMES: Final = re.compile(rb"avc1|hvc1|vvc1|av01|vp0[89]|mp4a|Opus|fLaC|\.mp3|[ae]c-3")
 _IVF_HEADER_BYTES, _IVF_FRAME_BYTES = 32, 12
 _IVF_OPEN: Final = 0xFFFFFFFF
 """The number of frames in a file that was written to a pipe."""
@@ -147,11 +153,12 @@ def _flv() -> Walk:
         if kind not in (_FLV_SOUND, _FLV_PICTURE, _FLV_DATA):
             return False
         if length and kind != _FLV_DATA:
-            first = (yield 1)[0]
-            yield from skip(length - 1)
-            # (If the highest bit is set, video codecs have names instead of numbers.)
-            codec = first >> 4 if kind == _FLV_SOUND else min(first & 0x8F, _FLV_NAMED)
-            if codec != codecs.setdefault(kind, codec):
+            head = yield min(length, _FLV_NAME_BYTES)
+            yield from skip(length - len(head))
+            codec = head[0] >> 4 if kind == _FLV_SOUND else min(head[0] & 0x8F, _FLV_NAMED)
+            # (A file of several tracks has numbers for the first and names for the others.)
+            is_named = codec in (_FLV_NAMED_SOUND, _FLV_NAMED) and _FLV_NAMES.search(head)
+            if not is_named and codec != codecs.setdefault(kind, codec):
                 return False
         else:
             yield from skip(length)

@@ -239,6 +239,15 @@ def test_a_tag_of_an_flv_in_another_codec_is_noticed(files):
     assert is_broken(changed(data, at + 11, data[at + 11] ^ 0x80))
 
 
+def test_further_tracks_of_an_flv_name_their_codecs():
+    sounds = [Sound(duration_s=0.5), Sound(duration_s=0.5)]
+    data = Video(frames=20, format="flv", time_base=Fraction(1, 1000), sounds=sounds).make()
+    assert not is_broken(data)
+    # But a name that is damaged is in a tag of another codec than the first track's
+    at = data.rindex(b"mp4a")
+    assert is_broken(changed(data, at, data[at] ^ 1))
+
+
 def test_frames_that_an_ivf_has_lost_are_counted(files):
     data = files["ivf"]
     starts = [32]
