@@ -180,8 +180,6 @@ class _Reader:
         self._timeline = Timeline(source, options.limits, options.part)
         self._epochs = Epochs(source.is_broadcast, options.longest_pause_s)
         self._read_all = True
-        self._repeats_times = False
-        """Whether the file gives times twice although nothing is missing: see `revealed`."""
 
     @property
     def end_pts(self) -> int:
@@ -220,7 +218,6 @@ class _Reader:
                 if packet.size:
                     self._integrity.note(packet)
                     shown = revealed(packet, self._source.find_fragments)
-                    self._repeats_times |= shown is not packet
                     self._epochs.restamp(shown)
                     yield shown
         except (
@@ -292,11 +289,11 @@ class _Reader:
     def end(self, chunks: int) -> SplitEnd:
         """Finish the side file and return the totals; to be called after the last frame."""
         digest = self._copier.finish()
-        follows_clock = self._integrity.follows_video or self._epochs.jumps or self._repeats_times
+        told_by_times = self._integrity.told_by_times and not self._epochs.jumps
         losses = [
             *self._integrity.warnings(to_the_end=self._read_all),
             *self._decoder.warnings(),
-            *([] if follows_clock else self._timeline.losses()),
+            *(self._timeline.losses() if told_by_times else []),
             *self._copier.losses,
         ]
         changes = [*self._epochs.warnings(), *self._timeline.warnings(), *self._copier.changes]

@@ -9,9 +9,10 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from videos import Sound, Video, number_picture
+from videos import Sound, Video, number_picture, packets
 
-STEADY = [n * 33 for n in range(20)]
+STEPS = [n * 33 for n in range(60)]
+STEADY = STEPS[:20]
 
 
 @pytest.mark.parametrize(
@@ -27,14 +28,47 @@ STEADY = [n * 33 for n in range(20)]
     ids=["whole", "left out", "doubled and left out", "doubled", "varied"],
 )
 def test_gaps_are_damage_only_beside_times_that_were_given_twice(split_video, stamps, damaged):
-    data = Video(
-        frames=len(stamps), format="matroska", time_base=Fraction(1, 1000), stamps=stamps,
-        pts=STEADY[: len(stamps)], options={"bf": "0"},
-    ).make()  # fmt: skip
-    found = split_video(data)
+    video = Video(
+        frames=len(stamps), time_base=Fraction(1, 1000), pts=STEADY[: len(stamps)],
+        options={"bf": "0"},
+    )  # fmt: skip
+    file = io.BytesIO()
+    with av.open(io.BytesIO(video.make())) as source, av.open(file, "w", format="nut") as target:
+        track = target.add_stream_from_template(source.streams.video[0])
+        stored = [packet for packet in source.demux() if packet.size]
+        for packet, stamp in zip(stored, stamps, strict=True):
+            packet.pts = 1000 + stamp  # (A decoding time may not be that of the frame before.)
+            packet.stream = track
+            target.mux(packet)
+    found = split_video(file.getvalue())
     assert found.end.frames == len(stamps)
     assert found.end.damaged is damaged
     assert any("constant frame rate" in said for said in found.end.warnings) is damaged
+
+
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_a_join_between_b_frames_is_no_sign_of_loss(split_video, container):
+    # Given two parts of a video, joined without encoding: the first ends between B-frames, and the
+    # second begins with frames before its cut, which others need. They get later times, tick by
+    # tick, as FFmpeg gives them
+    options = {"bf": "3", "g": "30", "x264-params": "b-adapt=0:scenecut=0"}
+    data = Video(frames=60, time_base=Fraction(1, 1000), pts=STEPS, options=options).make()
+    file, last = io.BytesIO(), -1000
+    with av.open(file, "w", format=container, options={"video_track_timescale": "1000"}) as target:
+        track = None
+        for until, shift in ((24 * 33, 0), (60 * 33, 24 * 33 - 9 * 33)):
+            with av.open(io.BytesIO(data)) as source:
+                track = track or target.add_stream_from_template(source.streams.video[0])
+                for packet in source.demux():
+                    if packet.size and packet.dts < until:
+                        last = packet.dts = max(packet.dts + shift, last + 1)
+                        packet.pts = max(packet.pts + shift, last)
+                        packet.stream = track
+                        target.mux(packet)
+    stored = len(packets(file.getvalue(), "video"))
+    found = split_video(file.getvalue())
+    assert (found.end.frames, found.end.damaged) == (stored, False)
+    assert any("moved by one tick" in said for said in found.end.warnings)
 
 
 def noisy(number, width, height):
