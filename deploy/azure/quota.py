@@ -232,11 +232,12 @@ def restrictions(sku: dict[str, Any]) -> list[str]:
 
 
 def room(
-    pool: Pool, sku: dict[str, Any], usage: Mapping[str, int], machines: int = 0
+    pool: Pool, sku: dict[str, Any], usage: dict[str, int], machines: int = 0
 ) -> tuple[list[str], list[str]]:
     """Compare a pool, which may have machines already, with the quota left.
 
-    Return problems and notes.
+    What it needs at least is taken from ``usage``, since pools may share a quota. Return problems
+    and notes.
     """
     cores = next(int(c["value"]) for c in sku["capabilities"] if c["name"] == "vCPUs")
     quotas = [SPOT] if pool.spot else [sku["family"], "cores"]
@@ -253,6 +254,7 @@ def room(
                 f"quota {quota!r} has {left} vCPUs left, so the {pool.name} pool can grow to "
                 f"{machines + left // cores} of {pool.most} machines"
             )
+        usage[quota.lower()] = left - pool.least * cores
     return found, notes
 
 

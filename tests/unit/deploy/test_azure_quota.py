@@ -189,6 +189,30 @@ def test_a_missing_gpu_quota_is_a_problem_that_says_what_to_request(
     assert "wants 4 vCPUs of quota 'standard NCASv3_T4 Family' at least, and 0 are left" in err
 
 
+def test_pools_that_share_a_quota_have_to_fit_into_it_together(
+    az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usage = [
+        {"name": {"value": name}, "currentValue": 0, "limit": 10}
+        for name in ("cores", "standardDDSv5Family")
+    ]
+    az.answers(
+        ("provider list", PROVIDERS),
+        ("aks list", []),
+        ("vm list-usage", usage),
+        ("vm list-skus --size Standard_D4ds_v5", [SYSTEM]),
+        ("vm list-skus --size Standard_D8ds_v5", [sku("Standard_D8ds_v5", SYSTEM["family"], 8)]),
+    )
+    for name, value in {"AZURE_LOCATION": "eastus", "GPU_MAX_NODES": "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CPU_MAX_NODES", "4")
+
+    code, _, err = ask(capsys)
+
+    assert code == 1
+    assert "the cpu pool wants 8 vCPUs of quota 'standardDDSv5Family' at least, and 6 are" in err
+
+
 def test_all_problems_are_named_at_once(
     az: Az, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
