@@ -1,10 +1,11 @@
-"""Finds open jobs that no assembler follows, and has them taken up again.
+"""Finds unfinished jobs that no assembler follows, and has them taken up again.
 
-An assembler knows a job by its events. Those of an open job are never marked done, so they come
-again to the next owner of its partition, unless they are lost: a position was moved by hand, the
-events have expired, or the hub was recreated while no assembler ran. Then the job's record is open
-and its chunks are stored, but nobody follows it. For these jobs a new event is sent to the hub; the
-assembler that gets it finds everything else in storage (`assembler.stalls`).
+An assembler knows a job by its events. Those of an unfinished job are never marked done, so they
+come again to the next owner of its partition, unless they are lost: a position was moved by hand,
+the events have expired, or the hub was recreated while no assembler ran. Then the job's record is
+open, or was ended by its user, and its chunks are stored, but nobody follows it. For these jobs a
+new event is sent to the hub; the assembler that gets it finds everything else in storage
+(`assembler.stalls`).
 
 One assembler cannot see whether another follows a job. If one does, it ignores the event.
 """
@@ -41,7 +42,7 @@ class _Seen:
     job: str
     """The job that the folder belongs to."""
     etag: str | None
-    """Version of the job's record; None if the record is not open."""
+    """Version of the record of an unfinished job; None if there is none."""
     pause_s: float
     due: float
 
@@ -67,7 +68,7 @@ class Recalls:
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     async def recall_forgotten(self) -> None:
-        """Recall the jobs whose records are open and have not changed since the last look."""
+        """Recall the unfinished jobs whose records have not changed since the last look."""
         try:
             folders = {f async for f in self._blobs.folders(self._settings.frames_container)}
             self._seen = {job: seen for job, seen in self._seen.items() if job in folders}
@@ -90,7 +91,7 @@ class Recalls:
             job = await self._job_of(folder) if before is None else before.job
             # A job that has a folder of its own is checked there.
             elsewhere = self._in_hand(job) or (job != folder and job in folders)
-            etag = None if elsewhere else await self._open_record(job)
+            etag = None if elsewhere else await self._unfinished(job, folder)
             still = before is not None and before.etag == etag
             if still and etag is not None and not self._in_hand(job):
                 log.info("job recalled", job_id=job)
@@ -108,10 +109,14 @@ class Recalls:
         except (ValueError, LookupError, TypeError):  # the splitter reports it
             return folder
 
-    async def _open_record(self, job: str) -> str | None:
-        """Return the version of an open job's record; None if there is no open record."""
+    async def _unfinished(self, job: str, folder: str) -> str | None:
+        """Return the version of the record of an unfinished job; None if there is none.
+
+        An ended job is finished when its chunks are deleted. Its upload's opening stays.
+        """
         found = await self._blobs.fetch(self._settings.jobs_container, status_blob(job))
         if found is None:
             return None
         status = readable_status(found.data)
-        return None if status is not None and status.ended else found.etag
+        cleaned_up = folder != job or self._settings.keep_intermediates
+        return None if status is not None and status.ended and cleaned_up else found.etag

@@ -13,7 +13,7 @@ SplitCompleted     segments  splitter->assembler   the manifest is written
 SplitFailed        segments  splitter->assembler   the video cannot be split
 SegmentReady       segments  stylizer->assembler   a chunk's stylized segment is written
 ChunkFailed        segments  stylizer->assembler   a chunk cannot be stylized
-JobRecalled        segments  assembler->assembler  an open job that nobody may be following
+JobRecalled        segments  assembler->assembler  an unfinished job that nobody may be following
 =================  ========  ====================  =============================================
 """
 
@@ -177,7 +177,7 @@ class ChunkFailed(Message):
 
 
 class JobRecalled(Message):
-    """A job's record is open: the assembler that reads the partition of its events follows it."""
+    """A job is unfinished: the assembler that reads the partition of its events follows it."""
 
     type: Literal["JobRecalled"] = "JobRecalled"
 

@@ -25,6 +25,7 @@ from shared.contracts.messages import (
     SplitCompleted,
     decode,
 )
+from shared.contracts.status import read_status
 from shared.hubs.delivery import Delivery
 from shared.service.checkpoints import checkpoint_blob
 from shared.service.clients import AzureClients
@@ -116,6 +117,53 @@ async def test_open_jobs_whose_events_are_lost_are_followed_to_their_end(
     assert codes[0] in {"CORRUPT_SEGMENT", "SEGMENT_MISSING"}
     assert codes[1] == "STALLED"
     assert painter.of(job) == [2]
+
+
+async def cancel(bench: Bench, job: str) -> None:
+    """End a job's record, as its user does."""
+    container, name = bench.settings.jobs_container, status_blob(job)
+    stored = await bench.blobs.fetch(container, name)
+    assert stored
+    ended = read_status(stored.data).model_copy(update={"state": "cancelled"})
+    assert await bench.blobs.replace(container, name, ended.to_json(), etag=stored.etag)
+
+
+async def left_of(bench: Bench, job: str) -> list[str]:
+    """Return the names of a job's chunks, segments and manifest that are in storage."""
+    inside = bench.settings
+    containers = (inside.frames_container, inside.segments_container)
+    return [item.name for c in containers async for item in bench.blobs.items(c, f"{job}/")]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_nothing_is_left_of_a_cancelled_job_whose_events_are_lost_unless_it_is_to_be_kept(
+    storage_connection: str, eventhub_connection: str, *, kept: bool
+) -> None:
+    job, queued, open_one = (uuid.uuid4().hex[:24] for _ in range(3))
+    async with prepared(
+        storage_connection, eventhub_connection, redrive_after_s=0.5, keep_intermediates=kept
+    ) as bench:
+        inside = bench.settings
+        await begin(bench, job, queued, EventPlace(partition_id="0", sequence_number=4))
+        await begin(bench, open_one, queued, EventPlace(partition_id="0", sequence_number=4))
+        segments = inside.segments_container
+        await bench.blobs.create(segments, chunk_blob(job, 0), b"painted")
+        for chunk in range(3):
+            await bench.blobs.create(segments, chunk_blob(open_one, chunk), b"painted")
+        before = await left_of(bench, job)
+        assert len(before) > 1
+        await cancel(bench, job)
+        await pass_over(bench)
+        async with assembling(inside, CollectorRegistry()):
+            # One that is recalled in any case
+            await bench.ended(open_one)
+            if not kept:
+                await bench.until(lambda: is_gone(bench, job))
+        assert await left_of(bench, job) == (before if kept else [])
+
+
+async def is_gone(bench: Bench, job: str) -> bool:
+    return not await left_of(bench, job)
 
 
 async def test_a_job_whose_first_events_are_lost_is_opened_from_its_manifest(
