@@ -62,7 +62,7 @@ def main() -> None:
         kubectl("delete", "job", *JOBS, "--namespace", NAMESPACE, "--ignore-not-found")
     except (AzureCliError, KubectlError) as error:
         sys.exit(f"cluster: {error}")
-    print(f"cluster: ready; made without replicas: {', '.join(made) or 'nothing new'}")
+    print(f"cluster: ready; created without replicas: {', '.join(made) or 'nothing new'}")
 
 
 def choose_cluster(environment: Mapping[str, str]) -> None:
@@ -104,7 +104,7 @@ def wait_for_kinds(kinds: Iterable[str], pause: Callable[[float], None] = time.s
         except KubectlError as error:
             if left_s <= 0:
                 raise
-            print(f"cluster: not yet: {error}", file=sys.stderr)
+            print(f"cluster: not ready yet: {error}", file=sys.stderr)
         pause(PAUSE_S)
         left_s -= PAUSE_S
 

@@ -59,7 +59,7 @@ REQUIRED_BY_STUDIO: Final = ("STUDIO_URL", "STUDIO_CLIENT_ID", "WEB_CLIENT_ID", 
 def main() -> None:
     """Write the manifests, or exit with 1 and the names of all missing outputs."""
     if missing := [name for name in REQUIRED if not os.environ.get(name)]:
-        sys.exit(f"configure: run it by azd; there is no {', '.join(missing)}")
+        sys.exit(f"configure: run it through azd; these are not set: {', '.join(missing)}")
     missing = [name for name in REQUIRED_BY_STUDIO if not os.environ.get(name)]
     if has_studio(os.environ) and missing:
         sys.exit(f"configure: STUDIO=true needs {', '.join(missing)}: see docs/studio.md")

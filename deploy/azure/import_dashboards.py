@@ -41,14 +41,16 @@ def main() -> None:
     """Import the dashboards; a failure is reported and does not stop the deployment."""
     endpoint = os.environ.get("GRAFANA_ENDPOINT")
     if not endpoint:
-        print("dashboards: no Grafana here")
+        print("dashboards: this environment has no Grafana")
         return
     try:
         token = az("account", "get-access-token", "--resource", AUDIENCE)["accessToken"]
         count = import_all(endpoint, token, DASHBOARDS)
     except (AzureCliError, GrafanaError) as error:
         print(f"dashboards: not imported: {error}", file=sys.stderr)
-        print("dashboards: again: python3 -m deploy.azure.import_dashboards", file=sys.stderr)
+        print(
+            "dashboards: to try again: python3 -m deploy.azure.import_dashboards", file=sys.stderr
+        )
     else:
         print(f"dashboards: {count} at {endpoint}")
 

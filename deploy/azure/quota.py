@@ -83,7 +83,7 @@ def main() -> None:
         sys.exit("quota: set AZURE_LOCATION to a region, such as eastus")
     wanted = pools(settings)
     if not any(pool.name in ("gpu", "cpu") for pool in wanted):
-        sys.exit("quota: GPU_MAX_NODES and CPU_MAX_NODES are both 0: nobody would paint")
+        sys.exit("quota: GPU_MAX_NODES and CPU_MAX_NODES are both 0: set one of them to 1 or more")
     try:
         found, notes = check(location, wanted, settings["environmentName"])
     except AzureCliError as error:
@@ -112,7 +112,7 @@ def check(location: str, wanted: list[Pool], environment: str) -> tuple[list[str
             pool, machines = replace(asked, least=0), before.least
         if pool.name == "gpu" and not pool.size.endswith(COMPUTES):
             found.append(
-                f"{pool.size} cannot run CUDA 13, which the image for GPUs is made for: set "
+                f"{pool.size} cannot run CUDA 13, which the GPU image needs: set "
                 f"GPU_VM_SIZE to a size that ends with {', '.join(COMPUTES)}"
             )
             continue
@@ -122,7 +122,7 @@ def check(location: str, wanted: list[Pool], environment: str) -> tuple[list[str
         )
         sku = next((sku for sku in skus if sku["name"].lower() == pool.size.lower()), None)
         if sku is None:
-            found.append(f"{location} has no {pool.size}, which the {pool.name} pool wants")
+            found.append(f"{location} has no {pool.size}, which the {pool.name} pool needs")
         elif reasons := restrictions(sku):
             found.append(
                 f"this subscription may not use {pool.size} in {location} ({', '.join(reasons)})"
@@ -246,8 +246,8 @@ def room(
         left = usage.get(quota.lower(), 0)
         if left < pool.least * cores:
             found.append(
-                f"the {pool.name} pool wants {pool.least * cores} vCPUs of quota {quota!r} at "
-                f"least, and {left} are left: ask for more under Quotas in the portal"
+                f"the {pool.name} pool needs at least {pool.least * cores} vCPUs of the quota "
+                f"{quota!r}, of which {left} are left: request more under Quotas in the portal"
             )
         elif left < (pool.most - machines) * cores:
             notes.append(

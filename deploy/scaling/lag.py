@@ -68,7 +68,9 @@ async def report(settings: ServiceSettings) -> list[str]:
             client = await clients.keep(await clients.producer(hub))
             partitions = await look(client, checkpoints, settings)
             lag = lag_of(partitions.values())
-            lines.append(f"{hub}: lag {lag.events}, {'awake' if lag.wakes() else 'asleep'}")
+            lines.append(
+                f"{hub}: lag {lag.events}, the pool {'runs' if lag.wakes() else 'may be at zero'}"
+            )
             lines += [
                 f"  {partition_id:>2}: events {partition.first} to {partition.last}, "
                 f"checkpoint {partition.checkpoint}, lag {unprocessed(partition)}"

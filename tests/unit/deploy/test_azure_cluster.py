@@ -90,7 +90,7 @@ def test_at_first_pools_are_made_without_replicas(
     assert kubectl.calls[6][:3] == ["apply", "set-last-applied", "--create-annotation"]
     assert [item["metadata"]["name"] for item in said] == ["splitter", "stylizer"]
     assert not any("replicas" in item["spec"] for item in said)
-    assert "made without replicas: splitter, stylizer" in capsys.readouterr().out
+    assert "created without replicas: splitter, stylizer" in capsys.readouterr().out
 
 
 def test_pools_that_are_there_keep_what_the_autoscaler_has_decided(kubectl: Az) -> None:

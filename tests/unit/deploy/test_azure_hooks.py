@@ -168,7 +168,7 @@ def test_outputs_that_are_missing_are_all_named(
     monkeypatch.delenv("KEDA_CLIENT_ID")
     monkeypatch.delenv("STORAGE_ACCOUNT_URL")
 
-    with pytest.raises(SystemExit, match="no STORAGE_ACCOUNT_URL, KEDA_CLIENT_ID"):
+    with pytest.raises(SystemExit, match="not set: STORAGE_ACCOUNT_URL, KEDA_CLIENT_ID"):
         configure.main()
     assert not environment.exists()
 

@@ -141,7 +141,7 @@ def test_pools_that_are_there_need_no_further_room(
     assert code == 0
     assert "the gpu pool can grow to 3 of 8 machines" in out
     monkeypatch.setenv("AZURE_ENV_NAME", "a-third")
-    assert "the gpu pool wants 4 vCPUs" in ask(capsys)[2]
+    assert "the gpu pool needs at least 4 vCPUs" in ask(capsys)[2]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,10 @@ def test_a_missing_gpu_quota_is_a_problem_that_says_what_to_request(
     code, _, err = ask(capsys)
 
     assert code == 1
-    assert "wants 4 vCPUs of quota 'standard NCASv3_T4 Family' at least, and 0 are left" in err
+    assert (
+        "needs at least 4 vCPUs of the quota 'standard NCASv3_T4 Family', of which 0 are left"
+        in err
+    )
 
 
 def test_pools_that_share_a_quota_have_to_fit_into_it_together(
@@ -210,7 +213,9 @@ def test_pools_that_share_a_quota_have_to_fit_into_it_together(
     code, _, err = ask(capsys)
 
     assert code == 1
-    assert "the cpu pool wants 8 vCPUs of quota 'standardDDSv5Family' at least, and 6 are" in err
+    assert (
+        "the cpu pool needs at least 8 vCPUs of the quota 'standardDDSv5Family', of which 6" in err
+    )
 
 
 def test_all_problems_are_named_at_once(
@@ -224,7 +229,7 @@ def test_all_problems_are_named_at_once(
 
     assert code == 1
     assert "may not use Standard_NC4as_T4_v3 in eastus (NotAvailableForSubscription)" in err
-    assert "the system pool wants 4 vCPUs of quota 'cores'" in err
+    assert "the system pool needs at least 4 vCPUs of the quota 'cores'" in err
 
 
 def test_a_machine_that_one_zone_lacks_can_be_had_in_the_others(
@@ -290,7 +295,7 @@ def test_a_deployment_in_which_nobody_would_paint_is_refused(
     monkeypatch.setenv("AZURE_LOCATION", "eastus")
     monkeypatch.setenv("GPU_MAX_NODES", "0")
 
-    assert "nobody would paint" in ask(capsys)[2]
+    assert "set one of them to 1 or more" in ask(capsys)[2]
 
 
 @pytest.mark.parametrize(
