@@ -1,4 +1,4 @@
-"""What the pages point to exists: pages and their headings, files, and variables."""
+"""What the pages point to exists: headings, files, variables, and resources in the cluster."""
 
 from __future__ import annotations
 
@@ -57,6 +57,14 @@ def quoted(page: Path) -> Iterator[str]:
 
 
 @cache
+def resources() -> frozenset[str]:
+    """The names of everything in the manifests."""
+    manifests = (ROOT / "deploy/kubernetes").rglob("*.yaml")
+    text = "".join(file.read_text(encoding="utf-8") for file in manifests)
+    return frozenset(re.findall(r"^  name: ([\w-]+)$", text, re.MULTILINE))
+
+
+@cache
 def anchors(page: Path) -> frozenset[str]:
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.strip().lower()) for heading in headings)
@@ -88,3 +96,16 @@ def test_variables_that_are_named_are_read_somewhere(page: Path) -> None:
         name for text in quoted(page) for name in re.findall(r"\b[A-Z]+(?:_[A-Z0-9]+)+\b", text)
     }
     assert named - FOREIGN - words() == set()
+
+
+@by_page
+def test_resources_that_commands_name_are_in_the_manifests(page: Path) -> None:
+    named = {
+        name
+        for command in re.findall(r"kubectl [^`#]+", page.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r"(?:deployment[/ ]|scaledobject |app\.kubernetes\.io/name=)([a-z][a-z-]+)",
+            " ".join(command.split()),
+        )
+    }
+    assert named - {"keda-operator"} <= resources()
