@@ -24,6 +24,8 @@ A stack has a key of its own: `local.workspace.Workspace.storage_key`."""
 
 REMEDY = "run 'stylestream setup'"
 
+_PRELOAD = Path(__file__).with_name("azurite_preload.cjs")
+
 
 def connection_string(port: int, key: str = ACCOUNT_KEY) -> str:
     """Return the full connection string of an Azurite on loopback.
@@ -58,6 +60,7 @@ def command_line(port: int, directory: Path) -> tuple[str, ...]:
         )
     return (
         str(node),
+        *("--require", str(_PRELOAD)),
         str(package / "dist/src/blob/main.js"),
         "--silent",
         "--disableTelemetry",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,21 @@ async def test_metadata_comes_with_the_blob(storage_connection: str) -> None:
         blob = await container.upload_blob("a.mp4", b"", metadata={"style": "the-scream"})
 
         assert (await blob.get_blob_properties()).metadata == {"style": "the-scream"}
+
+
+def test_it_starts_without_the_parts_that_are_not_used(tmp_path: Path) -> None:
+    node, *options, main = azurite.command_line(1, tmp_path)[:4]
+    factory = Path(main).with_name("BlobServerFactory.js")
+    loads = f"require({str(factory)!r}); console.log(Object.keys(require.cache).join('\\n'))"
+    loaded = subprocess.run(
+        [node, *options, "-e", loads], capture_output=True, text=True, check=True
+    )
+
+    packages = {
+        line.rpartition("node_modules/")[2].partition("/")[0] for line in loaded.stdout.split()
+    }
+    assert packages >= {"azurite", "lokijs", "winston"}
+    assert not packages & {"applicationinsights", "sequelize", "tedious", "mysql2"}
 
 
 @pytest.fixture

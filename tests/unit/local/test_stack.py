@@ -51,6 +51,8 @@ def services(tmp_path: Path) -> dict[str, str]:
     for name in ("splitter", "stylizer", "assembler"):
         package = tmp_path / "services" / name
         package.mkdir(parents=True)
+        # A folder without it is found after a real package, wherever that is.
+        (package / "__init__.py").touch()
         (package / "__main__.py").write_text(textwrap.dedent(SERVICE))
         # What the gate loads beforehand; a real service's takes a second of CPU time.
         (package / "service.py").touch()
