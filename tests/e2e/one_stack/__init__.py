@@ -1,0 +1,1 @@
+"""A package, so that the stack of its tests ends with the last of them: see `conftest`."""
