@@ -20,6 +20,7 @@ from deploy.azure.manifests import IMAGES, ROOT, UNBUILT, folder, write_images, 
 
 MANIFESTS: Final = ROOT / "deploy/kubernetes"
 DEVICE_PLUGIN: Final = ROOT / "deploy/azure/kubernetes/device-plugin.yaml"
+LAYOUT: Final = Path(__file__).parent / "layout.json"
 
 # Variables of the manifests that have other names among the deployment's outputs.
 RENAMED: Final = {
@@ -73,13 +74,14 @@ def configure(environment: Mapping[str, str]) -> Path:
     built = images.read_bytes() if images.exists() else None
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(MANIFESTS, target, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    filled: list[tuple[str, tuple[str, ...]]] = [("azure/config.env", ALSO)]
+    kept = retention()
+    filled: list[tuple[str, tuple[str, ...]]] = [("azure/config.env", (*ALSO, *kept))]
     filled.append(("azure/identities.env", ()))
     if has_studio(environment):
         filled += [("studio-azure/studio.env", ()), ("studio-azure/identity.env", ())]
     for name, also in filled:
         file = target / name
-        text = filled_in(file.read_text(encoding="utf-8"), environment, also)
+        text = filled_in(file.read_text(encoding="utf-8"), {**environment, **kept}, also)
         file.write_text(text, encoding="utf-8")
     shutil.copy(DEVICE_PLUGIN, target)
     write_json(target / "kustomization.yaml", _kustomization(environment))
@@ -88,6 +90,12 @@ def configure(environment: Mapping[str, str]) -> Path:
     if built is not None:
         images.write_bytes(built)
     return target
+
+
+def retention() -> dict[str, str]:
+    """Return the exporter's variables that say how many hours each hub keeps its events."""
+    hubs = json.loads(LAYOUT.read_text(encoding="utf-8"))["hubs"]
+    return {f"{hub['name'].upper()}_RETENTION_H": str(hub["retentionHours"]) for hub in hubs}
 
 
 def has_studio(environment: Mapping[str, str]) -> bool:

@@ -39,6 +39,16 @@ def test_the_manifests_get_this_environments_values(environment: Path) -> None:
     assert "00000000" not in config + identities
 
 
+def test_the_exporter_is_told_how_long_each_hub_keeps_its_events(environment: Path) -> None:
+    configure.main()
+
+    config = read_environment(environment / "azure/config.env")
+    layout = json.loads((AZURE / "layout.json").read_text(encoding="utf-8"))
+    assert {hub["name"]: str(hub["retentionHours"]) for hub in layout["hubs"]} == {
+        hub: config.get(f"{hub.upper()}_RETENTION_H") for hub in ("uploads", "frames", "segments")
+    }
+
+
 def test_pods_are_given_only_what_their_services_read(environment: Path) -> None:
     configure.main()
 
