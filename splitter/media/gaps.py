@@ -43,10 +43,6 @@ class Gaps:
         self._ends: dict[int, int] = {}
         self._gaps: Counter[int] = Counter()
 
-    def shows(self, track: int) -> bool:
-        """Return whether a packet that is missing from a track leaves a gap."""
-        return track in self._kinds
-
     def note(self, packet: Packet[Stream]) -> None:
         """Process the next stored packet."""
         track = packet.stream_index

@@ -36,9 +36,9 @@ _IN_A_ROW: Final = {"yuv4mpegpipe": 0, "ivf": 16, "gif": 256}
 _SAMPLES_EACH: Final = (MP4, "matroska,webm", "flv", "mxf", "nut")
 """Formats that store one picture per packet, including both fields of an interlaced one."""
 
-_TOLD_BY_TIMES: Final = ("mpegts", "nut")
-"""Formats in which a frame that lost its header gives the next one its time. (In others, frames
-share times where two parts of a video were joined without encoding.)"""
+_TOLD_BY_TIMES: Final = "nut"
+"""A format whose packets have no checksum. In others, damage also shows elsewhere, and frames share
+times where two parts of a video were joined without encoding."""
 
 _DELIMITERS: Final = {"h264": b"\0\0\1\x09"}
 """What a picture begins with in a broadcast; parsers look for its slices instead."""
@@ -86,7 +86,7 @@ class Integrity:
     @property
     def told_by_times(self) -> bool:
         """Whether a missing packet of the video may show only in the times of the others."""
-        return self._format in _TOLD_BY_TIMES and not self._gaps.shows(self._video.index)
+        return self._format == _TOLD_BY_TIMES
 
     def process_log(self, level: int, component: str, message: str) -> None:
         """Process a message that FFmpeg logged."""

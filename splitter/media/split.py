@@ -289,11 +289,10 @@ class _Reader:
     def end(self, chunks: int) -> SplitEnd:
         """Finish the side file and return the totals; to be called after the last frame."""
         digest = self._copier.finish()
-        told_by_times = self._integrity.told_by_times and not self._epochs.jumps
         losses = [
             *self._integrity.warnings(to_the_end=self._read_all),
             *self._decoder.warnings(),
-            *(self._timeline.losses() if told_by_times else []),
+            *(self._timeline.losses() if self._integrity.told_by_times else []),
             *self._copier.losses,
         ]
         changes = [*self._epochs.warnings(), *self._timeline.warnings(), *self._copier.changes]
