@@ -279,7 +279,7 @@ def _opened_output(
         options["movie_timescale"] = str(movie_timescale([ticks, *rates]))
     with open_output(path, manifest.source.container, options, tracks) as output:
         if side is not None:
-            output.metadata.update(carried_metadata(side.metadata))
+            output.metadata.update(carried_metadata(side))
             if not is_detour(output):
                 output.set_chapters(side.chapters())
         yield output

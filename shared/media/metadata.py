@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.stream import Stream
 
 from shared.media.containers import FORMATS
@@ -43,18 +42,24 @@ _STRUCTURAL = frozenset(
 _APPLE: Final = "com.apple.quicktime."
 _APPLE_NAMES: Final = {"location.ISO6709": "location", "creationdate": "date", "author": "artist"}
 
+_OGG: Final = "ogg"
+"""FFmpeg's name of a format in which each track says what others say of the file."""
+
 _NAMES_SOFTWARE: Final = re.compile(
     r"handle|\bmedia\b|produced by|^\W|gopro|ambarella|dji", re.IGNORECASE
 )
 """What MP4 writers call a track where nobody has given it a title."""
 
 
-def carried_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+def carried_metadata(container: InputContainer) -> dict[str, str]:
     """Return the part of a file's metadata that is about its content.
 
     What QuickTime files say under names of Apple's own, which MP4 does not hold, gets the common
     ones: where and when an iPhone has recorded a video.
     """
+    metadata = dict(container.metadata)
+    for stream in container.streams if container.format.name == _OGG else ():
+        metadata = {**stream.metadata, **metadata}
     apples, common = {}, {}
     for key, value in metadata.items():
         name = key.removeprefix(_APPLE)
@@ -73,15 +78,17 @@ def label_track(output: OutputContainer, track: Stream, like: Stream) -> None:
     """
     if language := like.metadata.get("language"):
         track.metadata["language"] = language
-    if title := _title(like.metadata):
+    if title := _title(like):
         track.metadata["title"] = title
         if output.format.name == FORMATS["mp4"]:
             track.metadata["handler_name"] = title
     track.disposition = like.disposition
 
 
-def _title(metadata: Mapping[str, str]) -> str:
+def _title(track: Stream) -> str:
+    if track.container.format.name == _OGG:
+        return ""  # (It is the file's.)
     # (FFmpeg reads a title from MP4 under another name than it takes one for writing.)
-    given = metadata.get("title") or metadata.get("name")
-    handler = metadata.get("handler_name", "")
+    given = track.metadata.get("title") or track.metadata.get("name")
+    handler = track.metadata.get("handler_name", "")
     return given or ("" if _NAMES_SOFTWARE.search(handler) else handler)

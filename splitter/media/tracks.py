@@ -214,7 +214,7 @@ class TrackCopier:
     def _open(self) -> OutputContainer | None:
         container = self._source.container
         chapters = list(self._part.cut(container.chapters(), self._source.start))
-        metadata = carried_metadata(container.metadata)
+        metadata = carried_metadata(container)
         if not (self._carried or chapters or metadata):
             return None
         options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}

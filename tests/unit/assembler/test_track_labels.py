@@ -103,3 +103,14 @@ def test_a_handlers_name_is_a_title_unless_it_names_software(
                 target.mux(packet)
     out = join(split_video(file.getvalue()))
     assert [name for _, name, _ in tracks_of(out)] == [title]
+
+
+def test_what_ogg_says_of_a_track_is_about_the_file(make, split_video, join):
+    data = make.Video(
+        frames=9, format="ogg", codec="libvpx", options={}, time_base=Fraction(1, 30),
+        pts=range(9), sounds=[make.Sound("libopus")], metadata={"title": "A day", "date": "2011"},
+    ).make()  # fmt: skip
+    out = join(split_video(data))
+    assert [title for _, title, _ in tracks_of(out)] == [None]
+    with av.open(str(out)) as result:
+        assert (result.metadata["title"], result.metadata["date"]) == ("A day", "2011")
