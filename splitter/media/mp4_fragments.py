@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from splitter.media.mp4_index import boxes_of, descriptions_of, is_damaged_name
@@ -28,9 +29,11 @@ _IN_FRAGMENTS: Final = frozenset(
     b"skip".split()
 )
 _DEFAULTS: Final = struct.Struct(">4I")
-_DESCRIPTION, _DURATION, _SIZE = 0x2, 0x8, 0x10
-_TRACK_FIELDS: Final = {0x1: "Q", _DESCRIPTION: "I", _DURATION: "I", _SIZE: "I", 0x20: "I"}
-"""The optional fields of a ``tfhd``, by flag; the unnamed ones are an offset and sample flags."""
+_PLACE, _DESCRIPTION, _DURATION, _SIZE = 0x1, 0x2, 0x8, 0x10
+_TRACK_FIELDS: Final = {_PLACE: "Q", _DESCRIPTION: "I", _DURATION: "I", _SIZE: "I", 0x20: "I"}
+"""The optional fields of a ``tfhd``, by flag; the unnamed one holds sample flags."""
+_FROM_INDEX: Final = 0x20000
+"""The flag of a ``tfhd`` whose runs tell how far from the fragment's index they are."""
 _RUN_OFFSET, _RUN_FLAGS = 0x1, 0x4
 _SAMPLE_DURATION, _SAMPLE_SIZE = 0x100, 0x200
 _RUN_FIELDS: Final = (_SAMPLE_DURATION, _SAMPLE_SIZE, 0x400, 0x800)
@@ -40,13 +43,17 @@ _RUN_FIELDS: Final = (_SAMPLE_DURATION, _SAMPLE_SIZE, 0x400, 0x800)
 def walk_mp4() -> Walk:
     """Request an MP4's boxes; return whether its fragments are whole and contiguous."""
     fragments = _Fragments()
+    end = 0
     try:
         while True:
+            begin, content = end, end + _HEADER_BYTES
             header = yield _HEADER_BYTES
             size, name = int.from_bytes(header[:4], "big"), header[4:]
-            length = size - _HEADER_BYTES
             if size == _LONG:
-                length = int.from_bytes((yield 8), "big") - 2 * _HEADER_BYTES
+                size = int.from_bytes((yield 8), "big")
+                content += _HEADER_BYTES
+            end = begin + size
+            length = end - content
             if fragments.present and name not in _BESIDE:
                 return False
             if size == _TO_THE_END:
@@ -54,9 +61,9 @@ def walk_mp4() -> Walk:
             if length < 0:
                 return not fragments.present
             if name in (b"moov", b"moof") and length <= _MOST_INDEX_BYTES:
-                if not fragments.take(name, (yield length)):
+                if not fragments.take(name, begin, (yield length)):
                     return False
-            elif name == b"mdat" and not fragments.fill(length):
+            elif name == b"mdat" and not fragments.fill(content, end):
                 return False
             else:
                 yield -length
@@ -95,6 +102,8 @@ class _Fragments:
     _tracks: dict[int, _Track] = field(default_factory=dict)
     _awaited: int = 0
     """Bytes of samples that the last index promised and that have not come yet."""
+    _places: list[tuple[int, int]] = field(default_factory=list)
+    """Where their runs begin and end, by that index."""
     _number: int | None = None
     _steps: int = 0
     _leaps: int = 0
@@ -110,8 +119,8 @@ class _Fragments:
         leaps = 0 < self._leaps <= self._steps // 2
         return self._awaited > 0 or leaps or 0 < self._overlaps <= self._joints // 2
 
-    def take(self, name: bytes, content: bytes) -> bool:
-        """Process the index of the file or of a fragment; return whether it is whole."""
+    def take(self, name: bytes, at: int, content: bytes) -> bool:
+        """Process the index of the file or of a fragment, at an offset; return if it is whole."""
         if name == b"moov":
             self._learn(content)
             return True
@@ -119,18 +128,21 @@ class _Fragments:
             return False
         try:
             self._count(dict(boxes_of(content))[b"mfhd"])
+            self._places = []
             self._awaited = sum(
-                self._take_track(traf) for kind, traf in boxes_of(content) if kind == b"traf"
+                self._take_track(traf, at) for kind, traf in boxes_of(content) if kind == b"traf"
             )
         except (LookupError, ValueError, struct.error):
             return False
-        return True
+        runs = sorted(self._places)
+        return all(end <= begin for (_, end), (begin, _) in pairwise(runs))
 
-    def fill(self, length: int) -> bool:
-        """Count ``length`` bytes of samples; return whether so many were promised."""
+    def fill(self, begin: int, end: int) -> bool:
+        """Count the samples between two offsets; return whether they were promised there."""
         if self._number is not None:
-            self._awaited -= length
-        return self._awaited >= 0
+            self._awaited -= end - begin
+            self._places = [run for run in self._places if run[0] < begin or end < run[1]]
+        return self._awaited > 0 or (self._awaited == 0 and not self._places)
 
     def _learn(self, moov: bytes) -> None:
         extends = dict(boxes_of(moov)).get(b"mvex")
@@ -150,8 +162,8 @@ class _Fragments:
             self._leaps += number != self._number + 1
         self._number = number
 
-    def _take_track(self, traf: bytes) -> int:
-        """Process a fragment's part of a track; return how many bytes its samples have.
+    def _take_track(self, traf: bytes, at: int) -> int:
+        """Process a track's part of the fragment at an offset; return its samples' bytes.
 
         Raises:
             LookupError: the track is unknown, or the part has no header.
@@ -167,6 +179,13 @@ class _Fragments:
         if given.get(_DESCRIPTION, track.description) not in track.readable:
             raise ValueError
         runs = [_run(run, duration, size) for kind, run in boxes_of(traf) if kind == b"trun"]
+        follows = self._places and not flags & _FROM_INDEX
+        place = end = given.get(_PLACE, self._places[-1][1] if follows else at)
+        for run in runs:
+            begin = end if run.place is None else place + run.place
+            end = begin + run.size
+            if run.size:
+                self._places.append((begin, end))
         if time := contents.get(b"tfdt"):
             (begin,) = struct.unpack_from(">Q" if time[0] else ">I", time, 4)
             self._place(
@@ -207,8 +226,12 @@ def _tfhd_fields(flags: int, values: bytes) -> dict[int, int]:
 
 
 class _Run(NamedTuple):
-    """A run's number of samples, their total duration in ticks and their total size in bytes."""
+    """A run's number of samples, their total duration in ticks and their total size in bytes.
 
+    ``place`` is how far it is from where its track's samples are; by default it follows the last.
+    """
+
+    place: int | None
     samples: int
     duration: int
     size: int
@@ -223,6 +246,7 @@ def _run(run: bytes, duration: int, size: int) -> _Run:
         struct.error: its own length does not fit its number of samples.
     """
     flags, count = struct.unpack_from(">II", run)
+    place = struct.unpack_from(">i", run, 8)[0] if flags & _RUN_OFFSET else None
     at = 8 + 4 * bool(flags & _RUN_OFFSET) + 4 * bool(flags & _RUN_FLAGS)
     fields = [name for name in _RUN_FIELDS if flags & name]
     if len(run) != at + 4 * len(fields) * count:
@@ -230,7 +254,9 @@ def _run(run: bytes, duration: int, size: int) -> _Run:
     words: tuple[int, ...] = struct.unpack_from(f">{len(fields) * count}I", run, at)
     totals = {name: sum(words[place :: len(fields)]) for place, name in enumerate(fields)}
     duration, size = duration * count, size * count
-    return _Run(count, totals.get(_SAMPLE_DURATION, duration), totals.get(_SAMPLE_SIZE, size))
+    return _Run(
+        place, count, totals.get(_SAMPLE_DURATION, duration), totals.get(_SAMPLE_SIZE, size)
+    )
 
 
 def _is_filled(moof: bytes) -> bool:

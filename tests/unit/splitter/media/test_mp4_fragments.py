@@ -124,6 +124,19 @@ def test_samples_without_an_index_and_impossible_times_are_noticed(data: bytes) 
     assert is_broken(data[:duration] + b"\x20" + data[duration + 1 :])
 
 
+@pytest.mark.parametrize("flags", ["+frag_keyframe", "+frag_keyframe+default_base_moof"])
+def test_samples_elsewhere_than_their_index_says_are_noticed(flags: str) -> None:
+    data = fragmented(flags)
+    header = data.index(b"tfhd", places(data, b"moof")[1])
+    run = data.index(b"trun", header)
+    # Given an offset of a track or of a run that leads beyond the file, or a few bytes away
+    offsets = [run + 12, run + 15]
+    if data[header + 7] & 1:
+        offsets += [header + 14, header + 19]
+    for at in offsets:
+        assert is_broken(data[:at] + bytes([data[at] ^ 0x21]) + data[at + 1 :])
+
+
 def test_a_fragment_at_the_time_of_the_one_before_is_noticed(data: bytes) -> None:
     # Given a third fragment that begins half a fragment too early, before a fourth in its place
     second, third = places(data, b"moof")[1:3]
