@@ -86,8 +86,14 @@ async def watched(words: tuple[str, ...], settings: dict[str, str]) -> AsyncIter
         os.close(terminal)
 
 
-@pytest.mark.parametrize("words", WATCHING)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        *((words, signal.SIGINT) for words in WATCHING),
+        (WATCHING[0], signal.SIGTERM),
+        (WATCHING[1], signal.SIGHUP),
+    ],
+)
 async def test_a_command_that_is_ended_shows_the_cursor_again(settings, words, number):
     async with watched(words, settings) as shown:
         shown.process.send_signal(number)
@@ -96,11 +102,8 @@ async def test_a_command_that_is_ended_shows_the_cursor_again(settings, words, n
         assert "stylestream: interrupted" in shown.drawn.splitlines()[-1]
 
 
-@pytest.mark.parametrize("words", WATCHING)
-async def test_a_command_that_is_suspended_gives_the_terminal_back_until_it_goes_on(
-    settings, words
-):
-    async with watched(words, settings) as shown:
+async def test_a_command_that_is_suspended_gives_the_terminal_back_until_it_goes_on(settings):
+    async with watched(WATCHING[1], settings) as shown:
         shown.process.send_signal(signal.SIGTSTP)
         async with asyncio.timeout(DEADLINE_S):
             _, state = await asyncio.to_thread(os.waitpid, shown.process.pid, os.WUNTRACED)

@@ -10,15 +10,12 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 import pytest_asyncio
-from azure.storage.blob.aio import BlobServiceClient
 from e2e.conftest import Pipeline, running
-from holding import held
 from networks import card, endless
 from videos import Video, presented, times
 
 from client.dead_letters import Letters
 from shared.contracts.errors import StylestreamError
-from shared.contracts.layout import chunk_blob
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings
 
@@ -103,49 +100,6 @@ async def test_a_chunk_that_hangs_its_painter_passes_unpainted_and_holds_up_nobo
     assert (letter.content.code, letter.content.attempts) == ("CHUNK_POISONED", 2)
     assert "not painted within 4 s" in letter.content.cause
     await until_tidy(pipeline, bad)
-
-
-async def test_a_chunk_that_was_damaged_in_storage_fails_its_job_and_no_other(
-    pipeline: Pipeline,
-) -> None:
-    await pipeline.stack.scale(0)
-    bad = await pipeline.submit("damaged.mp4", Video(frames=24).make())
-    good = await pipeline.submit("sound.mp4", Video(frames=24).make())
-    name = chunk_blob(bad, 1)
-    async with asyncio.timeout(DEADLINE_S):
-        while (stored := await pipeline.blobs.fetch("frames", name)) is None:
-            await asyncio.sleep(0.05)
-    damaged = bytearray(stored.data)
-    damaged[len(damaged) // 2] ^= 1
-    async with BlobServiceClient.from_connection_string(
-        pipeline.stack.storage_connection_string
-    ) as client:
-        blob = client.get_blob_client("frames", name)
-        await blob.upload_blob(bytes(damaged), overwrite=True, metadata=stored.metadata)
-    await pipeline.stack.scale(1)
-    status = await pipeline.ended(bad)
-    assert status.error
-    assert status.error.code == "CORRUPT_CHUNK"
-    assert "chunk 1" in status.error.message
-    assert (await pipeline.ended(good)).state == "done"
-    await until_tidy(pipeline, bad)
-
-
-async def test_a_cancelled_job_ends_everywhere_and_leaves_only_its_record(
-    pipeline: Pipeline,
-) -> None:
-    job = await pipeline.submit("long.mp4", Video(frames=1000, size=(160, 90)).make())
-    await pipeline.stylized(job, 2)
-    with held(pipeline.stack, "stylizer-1"):
-        assert (await pipeline.jobs.cancel(job)).state == "cancelled"
-    with pytest.raises(StylestreamError, match="is cancelled already"):
-        await pipeline.jobs.cancel(job)
-    after = await pipeline.submit("after.mp4", Video(frames=8).make())
-    assert (await pipeline.ended(after)).state == "done"
-    await until_tidy(pipeline, job)
-    assert (await pipeline.ended(job)).state == "cancelled"
-    results = [name async for name in pipeline.blobs.names("results", "long")]
-    assert results == []
 
 
 async def test_while_a_dependency_is_unavailable_services_live_but_are_not_ready(
