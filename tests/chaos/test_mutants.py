@@ -88,7 +88,10 @@ async def patient_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
         yield arena
 
 
-@pytest.mark.parametrize("mutant", ["early_checkpoint", "checkpoints_off_by_one"])
+@pytest.mark.parametrize(
+    "mutant",
+    ["early_checkpoint", pytest.param("checkpoints_off_by_one", marks=pytest.mark.slow)],
+)
 async def test_a_checkpoint_past_work_that_is_not_done_is_found(stack, mutant: str) -> None:
     async with broken(stack, "stylizer-1", mutant) as promises:
         # Of these a partition has one that is painted before.
@@ -123,6 +126,7 @@ async def test_completeness_that_counts_duplicates_is_found(stack) -> None:
         assert await promises() & {"I3", "END"}
 
 
+@pytest.mark.slow
 async def test_checkpoints_that_end_in_silence_are_found(stack) -> None:
     async with broken(stack, "stylizer-1", "silent_checkpoints") as promises:
         await stack.submit(SHORT)
@@ -131,6 +135,7 @@ async def test_checkpoints_that_end_in_silence_are_found(stack) -> None:
         assert await promises() == {"I5"}
 
 
+@pytest.mark.slow
 async def test_damaged_sound_that_is_not_noticed_is_found(stack) -> None:
     async with broken(stack, "assembler", "unchecked_tracks") as promises:
         stack.pool_signal(signal.SIGSTOP)

@@ -61,15 +61,6 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
             "answers of storage are lost",
         ),
     ),
-    "half of the storage is away, the topic, and a hub": (
-        44,
-        (
-            "away for a while: the users' account",
-            "away for a while: the internal account",
-            "away for a while: the topic",
-            "away for a while: the segments hub",
-        ),
-    ),
     "a chunk is damaged and a job is cancelled, while new and old events come again": (
         25,
         (
@@ -79,13 +70,22 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
             "old events come again, shuffled",
         ),
     ),
+}
+
+SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
+    "half of the storage is away, the topic, and a hub": (
+        44,
+        (
+            "away for a while: the users' account",
+            "away for a while: the internal account",
+            "away for a while: the topic",
+            "away for a while: the segments hub",
+        ),
+    ),
     "a segment and copied tracks are damaged while the broker's connections fall silent": (
         179,
         ("damage a segment", "damage copied tracks", "silence connections to the broker"),
     ),
-}
-
-SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "hubs are away, one after another": (
         22,
         ("away for a while: the uploads hub", "away for a while: the frames hub"),

@@ -55,6 +55,7 @@ async def obey(up: str, fetch: str) -> Path:
     return Path(out.strip())
 
 
+@pytest.mark.slow
 async def test_a_temporary_stack_is_kept_and_commands_are_named_that_fetch_the_result(
     clip: Path, tmp_path: Path
 ) -> None:

@@ -80,7 +80,7 @@ async def test_a_stack_that_is_kept_warm_paints_what_comes_next_and_leaves_nothi
     assert not folder.parent.exists()
 
 
-@pytest.mark.parametrize("times", [1, 5])
+@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.slow)])
 async def test_ctrl_c_ends_a_run_at_once_and_leaves_nothing(
     clip: Path, tmp_path: Path, times: int
 ) -> None:
