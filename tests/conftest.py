@@ -22,7 +22,9 @@ structlog.configure(
 )
 
 # How long an example takes tells how busy the machine is, and not whether the code is right.
-settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "suite", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("suite")
 
 # A shell has what it runs in the background ignore Ctrl-C, and programs inherit that.

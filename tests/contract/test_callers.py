@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -22,7 +23,12 @@ from splitter.settings import EVENT_GRID, SplitterSettings
 TENANT = "11111111-2222-3333-4444-555555555555"
 AUDIENCE = "api://stylestream"
 SECRET = "s3cret-s3cret-s3cret"
-KEY, FOREIGN_KEY = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+
+
+@functools.cache
+def key(owner: str = "ours") -> rsa.RSAPrivateKey:
+    """Return somebody's key; a key takes a tenth of a second to make."""
+    return rsa.generate_private_key(65537, 2048)
 
 
 class Entra:
@@ -30,7 +36,7 @@ class Entra:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.keys = {"ours": KEY}
+        self.keys = {"ours": key()}
         app = web.Application()
         app.add_routes([web.get(f"/{TENANT}/discovery/v2.0/keys", self._publish)])
         self.runner = web.AppRunner(app)
@@ -92,8 +98,12 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def bearer(told: dict[str, Any], key: Any = KEY, algorithm: str = "RS256", kid: str = "ours"):
-    token = jwt.encode(told, key, algorithm, headers={"kid": kid})
+def bearer(
+    told: dict[str, Any], signed_with: Any = None, algorithm: str = "RS256", kid: str = "ours"
+) -> dict[str, str]:
+    if signed_with is None and algorithm == "RS256":
+        signed_with = key()
+    token = jwt.encode(told, signed_with, algorithm, headers={"kid": kid})
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -129,10 +139,10 @@ async def test_a_token_is_turned_away(entra: Entra, what: str, changes: dict[str
 
 async def test_forged_tokens_are_turned_away(entra: Entra) -> None:
     callers = Callers(settings(await entra.start()))
-    public = str(KEY.public_key().public_numbers().n)
+    public = str(key().public_key().public_numbers().n)
     forged = [
-        bearer(claims(), FOREIGN_KEY),
-        bearer(claims(), FOREIGN_KEY, kid="unheard-of"),
+        bearer(claims(), key("somebody else's")),
+        bearer(claims(), key("somebody else's"), kid="unheard-of"),
         bearer(claims(), None, "none"),
         bearer(claims(), public, "HS256"),
         {"Authorization": "Bearer not.a.token"},

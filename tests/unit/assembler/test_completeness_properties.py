@@ -126,4 +126,4 @@ class CompletenessMachine(RuleBasedStateMachine):
 
 
 TestCompleteness = CompletenessMachine.TestCase
-TestCompleteness.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestCompleteness.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

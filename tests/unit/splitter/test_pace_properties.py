@@ -84,4 +84,4 @@ class Splitting(RuleBasedStateMachine):
 
 
 TestSplitting = Splitting.TestCase
-TestSplitting.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+TestSplitting.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

@@ -2,7 +2,7 @@
 
 Losses are reported: a job that is done without warnings has all of the undamaged file.
 
-``STYLESTREAM_MUTATIONS`` sets how many there are for each kind of file (default 20), and
+``STYLESTREAM_MUTATIONS`` sets how many there are for each kind of file (default 10), and
 ``STYLESTREAM_FIRST_MUTATION`` the number of the first: those from 1000 on are others.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.unit.conftest import Split
 
-MUTATIONS = int(os.environ.get("STYLESTREAM_MUTATIONS", "20"))
+MUTATIONS = int(os.environ.get("STYLESTREAM_MUTATIONS", "10"))
 FIRST = int(os.environ.get("STYLESTREAM_FIRST_MUTATION", "0"))
 DEADLINE_S = 10.0
 OPTIONS = SplitOptions(chunk_frames=12, limits=Limits(max_frames=2000, max_pixels=1 << 20))

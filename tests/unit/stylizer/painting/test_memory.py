@@ -33,7 +33,7 @@ for style in gallery.styles:
     seen.append(resident("VmHWM"))
 """
 SIZES = """
-for height in range(240, 721, 16):
+for height in range(240, 721, 32):
     engine.paint("starry-night", frames(16 * height // 9 // 4 * 4, height))
     seen.append(resident("VmRSS"))
 """
