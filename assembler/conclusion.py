@@ -150,6 +150,7 @@ class Conclusion:
         painted = job.manifest if job.status.result else None
         await self._retry(lambda: self._cleanup.sweep(job.job_id, painted, leftovers=job.leftovers))
         await self._retry(lambda: self._announcements.announce(job.status))
+        await self._retry(lambda: self._records.close(job))
 
     async def _assemble(self, job: Job) -> str | None:
         """Make and publish the result, and return its name; None if the job failed."""

@@ -8,13 +8,21 @@ cancellation.
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from assembler.job import Job
 from shared.contracts.codes import FAILURE_CODES
-from shared.contracts.errors import PermanentError
+from shared.contracts.errors import LockedError, PermanentError
 from shared.contracts.layout import status_blob
-from shared.contracts.status import Status, read_status, utc_now, write_summary
+from shared.contracts.status import (
+    CLOSED,
+    DELETED,
+    Status,
+    read_status,
+    utc_now,
+    write_summary,
+)
 from shared.hubs.workers import OneAtATime
 from shared.storage.blobs import BlobStore
 
@@ -78,6 +86,27 @@ class Records:
         """Take over what somebody else changed in a job's record, such as a cancellation."""
         async with self._one_at_a_time.of(job.job_id):
             await self._take_over(job)
+
+    async def close(self, job: Job) -> None:
+        """Note that a cancelled job's record is no longer needed, and delete it if its user did.
+
+        Of jobs that have ended otherwise, an assembler has written the end itself.
+        """
+        if job.status.state == "cancelled":
+            # Nobody can delete a record that somebody has leased, either.
+            with contextlib.suppress(LockedError):
+                await self._close(job.job_id)
+
+    async def _close(self, job_id: str) -> None:
+        name = status_blob(job_id)
+        while (stored := await self._blobs.facts(self._container, name)) is not None:
+            if DELETED in stored.metadata:
+                while await self._blobs.delete_all(self._container, f"{job_id}/"):
+                    pass
+            elif CLOSED in stored.metadata or await self._blobs.annotate(
+                self._container, name, {**stored.metadata, CLOSED: "yes"}, etag=stored.etag
+            ):
+                return
 
     async def move_result(self, job_id: str, before: str, after: str) -> None:
         """Change the result's name in an ended job's record from ``before`` to ``after``."""

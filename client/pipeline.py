@@ -6,13 +6,13 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from azure.storage.blob.aio import BlobServiceClient
 
 from client.account import DEFAULT_CONTAINERS, Account, Containers, find_account, open_account
+from client.deletion import delete_job, is_result_of
 from client.drafts import written_whole
 from client.links import Links
 from client.names import check_upload_name, numbered, upload_name
@@ -21,6 +21,7 @@ from client.sources import Source
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
 from shared.contracts.status import (
+    DELETED,
     SplitProgress,
     Status,
     read_progress,
@@ -33,7 +34,6 @@ from shared.contracts.status import (
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import format_style_request
 from shared.storage.blobs import BlobStore
-from shared.storage.descriptions import BlobFacts
 
 POLL_S: Final = 0.5
 FIRST_POLL_S: Final = 0.25
@@ -139,8 +139,9 @@ class Pipeline:
 
     async def view(self, job: str) -> View:
         """Return what is known about a job, which may not have begun yet."""
-        record = await self._blobs.read(self._containers.jobs, status_blob(job))
-        status = read_status(record) if record else None
+        stored = await self._blobs.fetch(self._containers.jobs, status_blob(job))
+        there = stored is not None and DELETED not in stored.metadata
+        status = read_status(stored.data) if stored and there else None
         progress = None
         if status is not None and status.state == "splitting":
             split = await self._blobs.read(self._containers.jobs, progress_blob(job))
@@ -174,7 +175,7 @@ class Pipeline:
         """
         found: list[Status] = []
         async for blob in self._blobs.items(self._containers.jobs):
-            if blob.name != status_blob(blob.name.split("/")[0]):
+            if blob.name != status_blob(blob.name.split("/")[0]) or DELETED in blob.metadata:
                 continue
             status = read_summary(blob.metadata)
             if status is None:
@@ -198,7 +199,8 @@ class Pipeline:
         result = await self._result(job)
         path = _named(path, result)
         with written_whole(path, replace=replace) as draft:
-            if not _is_of(job, await self._blobs.download(self._containers.results, result, draft)):
+            found = await self._blobs.download(self._containers.results, result, draft)
+            if not is_result_of(job, found):
                 raise self._is_gone(result)
         return path
 
@@ -212,7 +214,7 @@ class Pipeline:
         name, cancelled = status_blob(job), None
         while True:
             stored = await self._blobs.fetch(self._containers.jobs, name)
-            if stored is None:
+            if stored is None or DELETED in stored.metadata:
                 raise StylestreamError(f"the record of job {job} no longer exists")
             status = read_status(stored.data)
             if status == cancelled:
@@ -241,39 +243,12 @@ class Pipeline:
         status = await self.status(job)
         if not status.ended:
             raise StylestreamError(f"job {job} is {status.state}: cancel it first")
-        uploads, name = self._containers.uploads, status.video_name
-        while upload := await self._blobs.facts(uploads, name):
-            if not await self._is_upload_of(status, upload):
-                break
-            await self._blobs.delete(uploads, name, etag=upload.etag)
-        if status.result is not None:
-            result = await self._blobs.facts(self._containers.results, status.result)
-            if result is not None and _is_of(job, result):
-                await self._blobs.delete(self._containers.results, status.result, etag=result.etag)
-        # Again until there is nothing: a studio may store a picture beside the record meanwhile.
-        while await self._blobs.delete_all(self._containers.jobs, f"{job}/"):
-            pass
-
-    async def _is_upload_of(self, status: Status, upload: BlobFacts) -> bool:
-        """Tell whether a job was made from what an upload holds now."""
-        name, uploaded_at = status.video_name, status.uploaded_at
-        if status.job_id == job_id(self._containers.uploads, name, upload.etag, status.style):
-            return True
-        # Storage's times are whole seconds. Equal times: a new version, not changed since.
-        if upload.modified == upload.created:
-            return False
-        if not uploaded_at or upload.created > datetime.fromisoformat(uploaded_at):
-            return False
-        # In a hierarchical account, a file that is overwritten keeps its time of creation.
-        others = [each for each in await self.list() if each.video_name == name]
-        return not any(
-            each.job_id != status.job_id and each.uploaded_at >= uploaded_at for each in others
-        )
+        await delete_job(self._blobs, self._containers, status, self.list)
 
     async def _result(self, job: str) -> str:
         """Return the name of a job's result, after checking that the blob is the job's own."""
         result = _result_of(await self.status(job))
-        if not _is_of(job, await self._blobs.facts(self._containers.results, result)):
+        if not is_result_of(job, await self._blobs.facts(self._containers.results, result)):
             raise self._is_gone(result)
         return result
 
@@ -321,10 +296,6 @@ def _result_of(status: Status) -> str:
         why = f": {status.error.message}" if status.error else ""
         raise StylestreamError(f"job {status.job_id} is {status.state} and has no result{why}")
     return status.result
-
-
-def _is_of(job: str, result: BlobFacts | None) -> bool:
-    return result is not None and result.metadata.get("job_id") == job
 
 
 def _named(path: Path, result: str) -> Path:

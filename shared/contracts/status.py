@@ -1,7 +1,8 @@
 """The status record: what a user sees of a job.
 
-Only the assembler writes it, conditionally on the record's ETag, with one exception: a user cancels
-a job by ending its record, and all services follow.
+Only the assembler writes it, conditionally on the record's ETag, with two exceptions. A user
+cancels a job by ending its record, and all services follow; one who deletes a cancelled job before
+they have done so marks the record (`DELETED`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ State = Literal[
 _SUMMARY: Final = "summary"
 _MOST_CHARACTERS: Final = 7000
 """Storage accepts 8 KiB of metadata, names included."""
+
+CLOSED: Final = "closed"
+"""Metadata key of a cancelled job's record: its assembler no longer needs it."""
+
+DELETED: Final = "deleted"
+"""Metadata key of a cancelled job's record: its user has deleted the job. It is no longer shown,
+but tells the services to stop; the assembler that does so deletes it."""
 
 ENDED: frozenset[State] = frozenset({"done", "degraded", "failed", "cancelled"})
 

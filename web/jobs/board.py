@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import is_job_id, progress_blob, status_blob
-from shared.contracts.status import SplitProgress, Status, read_progress
+from shared.contracts.status import DELETED, SplitProgress, Status, read_progress
 from shared.storage.blobs import BlobStore
 from shared.tasks.waits import is_set_within
 from web.access.users import User
@@ -199,7 +199,9 @@ class Board:
         listed = {
             job: item.etag
             async for item in self._blobs.items(self._container)
-            if item.name == status_blob(job := item.name.split("/")[0]) and is_job_id(job)
+            if item.name == status_blob(job := item.name.split("/")[0])
+            and is_job_id(job)
+            and DELETED not in item.metadata
         }
         for job in known - listed.keys():
             self.forget(job)
@@ -217,7 +219,7 @@ class Board:
     async def _read(self, job: str) -> None:
         async with self._reads:
             stored = await self._blobs.fetch(self._container, status_blob(job))
-            if stored is None:
+            if stored is None or DELETED in stored.metadata:
                 self.forget(job)
                 return
             entry = self._entries.get(job)

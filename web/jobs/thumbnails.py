@@ -11,7 +11,7 @@ import av
 import av.error
 
 from shared.contracts.layout import status_blob
-from shared.contracts.status import Status
+from shared.contracts.status import DELETED, Status
 from shared.media.jpeg import to_jpeg
 from shared.storage.blobs import BlobStore
 from web.live.segments import Segments
@@ -59,8 +59,9 @@ class Thumbnails:
         if not made:
             raise _NothingYet
         await self._blobs.create(self._jobs, name, made, content_type="image/jpeg")
-        if await self._blobs.facts(self._jobs, status_blob(status.job_id)) is None:
-            # The job was deleted meanwhile. `Pipeline.delete` removes what was stored before that.
+        record = await self._blobs.facts(self._jobs, status_blob(status.job_id))
+        if record is None or DELETED in record.metadata:
+            # The job was deleted meanwhile. What was stored before that is removed with it.
             await self._blobs.delete(self._jobs, name)
             raise _NothingYet
         return made

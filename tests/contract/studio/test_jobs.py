@@ -65,7 +65,10 @@ async def test_a_job_is_cancelled_then_deleted_and_gone(studio):
             assert answer.status == 204
         async with session.get(f"/api/jobs/{job}") as answer:
             assert answer.status == 404
-    assert [name async for name in studio.blobs.names(studio.names["jobs"])] == []
+        async with session.get("/api/jobs") as answer:
+            assert (await answer.json())["jobs"] == []
+    # What tells the services to stop; the assembler deletes it, if there is one.
+    assert [name async for name in studio.blobs.names(studio.names["jobs"])] == [status_blob(job)]
 
 
 async def test_followers_hear_of_all_jobs_then_of_every_change(studio):
