@@ -11,9 +11,11 @@ from typing import Final
 from chaos.history import BlobCall
 from chaos.promises.timeline import Timeline, content_writes
 from chaos.promises.violation import Violation
+from shared.contracts.manifest import Manifest
 from shared.contracts.segment_place import STYLES
 
 _ONCE: Final = ("frames", "segments")
+_MANIFEST: Final = "/manifest.json"
 _OPENING: Final = "/opening.json"
 """How a split is done; it differs under other settings, and the first one written counts."""
 
@@ -30,7 +32,7 @@ def _check_blob(blob: str, calls: list[BlobCall]) -> Iterator[Violation]:
     writes = content_writes(calls)
     contents = {call.metadata.get(STYLES, ""): set[str]() for call in writes}
     for call in writes:
-        contents[call.metadata.get(STYLES, "")].add(call.sha256)
+        contents[call.metadata.get(STYLES, "")].add(_content(call))
     most = max(map(len, contents.values()), default=0)
     if most > 1 and not blob.endswith(_OPENING):
         yield Violation("I2", blob, f"it was written {len(writes)} times with {most} contents")
@@ -45,6 +47,17 @@ def _check_blob(blob: str, calls: list[BlobCall]) -> Iterator[Violation]:
             if there is not None and not (_replaces(call) and styles != there):
                 yield Violation("I2", blob, "storage accepted it twice")
             there = styles
+
+
+def _content(call: BlobCall) -> str:
+    """Return what a write's content is told apart by.
+
+    A manifest by what this version knows of it, because a later one, rolled out meanwhile, adds to
+    it.
+    """
+    if call.body is not None and call.name.endswith(_MANIFEST):
+        return Manifest.model_validate_json(call.body).to_json().decode()
+    return call.sha256
 
 
 def _replaces(call: BlobCall) -> bool:

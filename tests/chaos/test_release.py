@@ -1,9 +1,14 @@
-"""Which code services start with while a release is rolled out, and after it is rolled back."""
+"""Which code services start with while a release is rolled out, and what it may write."""
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from pathlib import Path
 
+from histories import JOB, MANIFEST, also, call, good
+
+from chaos.promises import check
 from chaos.release import Release
 from chaos.settings import OTHER_SETTINGS
 from local.children import python
@@ -32,3 +37,23 @@ def test_a_release_is_started_in_the_place_of_the_usual_one_and_taken_back(tmp_p
     del release.clocks["splitter"]
     release.apply(process)
     assert process.command == usual
+
+
+def written_again(manifest: bytes) -> set[str]:
+    """Return the promises that are broken if another splitter wrote a job's manifest like this."""
+    again = call(
+        "write",
+        "frames",
+        f"{JOB}/manifest.json",
+        3.3,
+        body=manifest,
+        sha256=sha256(manifest).hexdigest(),
+        status=409,
+    )
+    return {violation.promise for violation in check(also(good(), again))}
+
+
+def test_a_later_version_may_add_to_a_manifest_and_nobody_may_change_it() -> None:
+    more = json.loads(MANIFEST.to_json()) | {"since_a_later_version": 1}
+    assert written_again(json.dumps(more).encode()) == set()
+    assert "I2" in written_again(json.dumps(more | {"warnings": ["another"]}).encode())
