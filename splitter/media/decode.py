@@ -163,7 +163,8 @@ class Decoder:
         missing = self._shown.count - self.frames
         if is_known and not self._failed and missing > 0:
             yield f"{missing} of {self._packets} video packets yielded no frame"
-        if self._damaged_packets:
+        marks_joins = self._integrity is not None and self._integrity.marks_joins
+        if self._damaged_packets and not marks_joins:
             yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
         if self._damaged_frames:
             yield f"{self._damaged_frames} of {self.frames} frames are partly damaged"

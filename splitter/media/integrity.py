@@ -40,6 +40,9 @@ _TOLD_BY_TIMES: Final = "nut"
 """A format whose packets have no checksum. In others, damage also shows elsewhere, and frames share
 times where two parts of a video were joined without encoding."""
 
+_COUNTED: Final = "mpegts"
+"""The format whose packets have counters."""
+
 _DELIMITERS: Final = {"h264": b"\0\0\1\x09"}
 """What a picture begins with in a broadcast; parsers look for its slices instead."""
 _DELIMITER_BYTES: Final = 8
@@ -88,6 +91,15 @@ class Integrity:
         """Whether a missing packet of the video may show only in the times of the others."""
         return self._format == _TOLD_BY_TIMES
 
+    @property
+    def marks_joins(self) -> bool:
+        """Whether packets that FFmpeg marks as damaged are the last ones before another recording.
+
+        Its demuxer marks them where a counter begins anew, and in nothing that is in order.
+        """
+        is_ts = self._format == _COUNTED
+        return is_ts and self._structure.is_followed and not self._structure.is_broken
+
     def process_log(self, level: int, component: str, message: str) -> None:
         """Process a message that FFmpeg logged."""
         if level > av.logging.ERROR:
@@ -126,7 +138,7 @@ class Integrity:
         stopped_early = to_the_end and self._stopped_early()
         if self._is_damaged or stopped_early or not index.is_whole:
             yield "the file is damaged: parts of it could not be read"
-        if self._damaged_sound:
+        if self._damaged_sound and not self.marks_joins:
             yield f"{self._damaged_sound} packets of sound or text arrived damaged"
         yield from self._gaps.warnings()
         if to_the_end and self._format == MP4:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from splitter.media.program_map import HEADER_BYTES, TABLE, identifier, tracks_in
 from splitter.media.transport_stream import layout_of
 
 _PACKET_BYTES: Final = 188
 _SYNC: Final = ord("G")
-_TABLE_HEADER: Final = 3
 _CHECK_BYTES: Final = 4
-_PROGRAMS, _PROGRAM = 0x00, 0x02
+_PROGRAMS: Final = 0x00
 
 
 def tracks_beside(head: bytes, video: int) -> frozenset[int] | None:
@@ -27,8 +27,8 @@ def tracks_beside(head: bytes, video: int) -> frozenset[int] | None:
     for table in _tables(packets, 0, _PROGRAMS):
         for at in range(8, len(table) - _CHECK_BYTES, 4):
             if any(table[at : at + 2]):
-                for program in _tables(packets, _identifier(table, at + 2), _PROGRAM):
-                    tracks = set(_tracks(program))
+                for program in _tables(packets, identifier(table, at + 2), TABLE):
+                    tracks = {track for track, _ in tracks_in(program)}
                     found |= tracks if video in tracks else set()
     return frozenset(found) or None
 
@@ -44,32 +44,21 @@ def _packets(head: bytes) -> Iterator[tuple[int, bool, bytes]]:
         adaptation, has_payload = packet[3] & 0x20, packet[3] & 0x10
         if packet[0] == _SYNC and has_payload:
             begin = 5 + packet[4] if adaptation else 4
-            yield _identifier(packet, 1), bool(packet[1] & 0x40), packet[begin:]
+            yield identifier(packet, 1), bool(packet[1] & 0x40), packet[begin:]
 
 
 def _tables(packets: list[tuple[int, bool, bytes]], track: int, kind: int) -> Iterator[bytes]:
     """Yield the first complete table on a track; it may span several packets."""
     table: bytes | None = None
-    for identifier, begins, payload in packets:
-        if identifier != track or not payload:
+    for number, begins, payload in packets:
+        if number != track or not payload:
             continue
         if begins:
             table = payload[1 + payload[0] :]
         elif table is not None:
             table += payload
-        if table is not None and len(table) >= _TABLE_HEADER:
-            length = _TABLE_HEADER + (int.from_bytes(table[1:3], "big") & 0xFFF)
+        if table is not None and len(table) >= HEADER_BYTES:
+            length = HEADER_BYTES + (int.from_bytes(table[1:3], "big") & 0xFFF)
             if table[0] == kind and len(table) >= length:
                 yield table[:length]
                 return
-
-
-def _tracks(program: bytes) -> Iterator[int]:
-    at = 12 + (int.from_bytes(program[10:12], "big") & 0xFFF)
-    while at + 5 <= len(program) - _CHECK_BYTES:
-        yield _identifier(program, at + 1)
-        at += 5 + (int.from_bytes(program[at + 3 : at + 5], "big") & 0xFFF)
-
-
-def _identifier(data: bytes, at: int) -> int:
-    return int.from_bytes(data[at : at + 2], "big") & 0x1FFF

@@ -44,6 +44,7 @@ class Structure:
     def __init__(self, head: bytes) -> None:
         """``head`` holds the file's first bytes, which identify its format."""
         self._walk = _walk_through(head)
+        self.is_followed = self._walk is not None
         self._wants_unread_rest = head[4:8] in _MP4_BEGINS
         self._wanted = next(self._walk) if self._walk else 0
         self._seen = 0

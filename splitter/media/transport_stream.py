@@ -6,13 +6,14 @@ Its demuxer searches for the next packet wherever one is damaged, and reports fe
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitter.media.pes_header import START_BYTES, has_header, is_filled, length_of_rest
+from splitter.media.program_map import TABLE, tracks_in
 from splitter.media.walks import Walk
 
 LAYOUTS: Final = ((188, 0), (192, 4), (204, 0))
@@ -68,6 +69,10 @@ class _Track:
     """Whether the table of programs came after its last packet."""
     awaits: int | None = None
     """Bytes that its last packet lacks; None if that does not give its length."""
+    table: bytes = b""
+    """The last packet of a table, without its counter."""
+    kinds: dict[int, int] = field(default_factory=dict)
+    """What kind of content each track has that the table lists."""
 
 
 def _are_in_order(rows: _Bytes, tracks: dict[int, _Track]) -> bool:
@@ -107,7 +112,7 @@ def _is_continued(
         is_start = is_start[first:]
         track = tracks[number] = _Track(is_media=_code(own[0], begins[0]) == 1)
     if not track.is_media:
-        return True
+        return _keeps_kinds(own[is_start], begins[is_start], track)
     steps = _steps(own, track)
     if not _counts_on(own, places, is_start, steps, tables, track):
         return False
@@ -125,6 +130,24 @@ def _is_continued(
             track.awaits = length + _PES_HEADER if length else None
         if track.awaits is not None:
             track.awaits -= size
+    return True
+
+
+def _keeps_kinds(rows: _Bytes, begins: _Numbers, track: _Track) -> bool:
+    """Return whether tables of a program do not change the codec of one of its tracks.
+
+    Demuxers take what follows for the codec that the track began with.
+    """
+    for row, begin in zip(rows, begins.tolist(), strict=True):
+        payload = row[begin:].tobytes()
+        if payload == track.table:
+            continue
+        track.table = payload
+        table = payload[1 + payload[0] :]
+        if table[:1] == bytes([TABLE]) and any(
+            track.kinds.setdefault(number, kind) != kind for number, kind in tracks_in(table)
+        ):
+            return False
     return True
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from fractions import Fraction
 from types import SimpleNamespace
@@ -116,3 +117,27 @@ def test_a_spliced_transport_stream_shows_every_frame(make, split_video):
     assert steps[:28] == [3003] * 28
     assert max(steps) < 90000
     assert any("clock jumps" in warning for warning in found.end.warnings)
+
+
+def recording(make, sound: str) -> bytes:
+    """Make a second of a broadcast, with B-frames, whose tracks are numbered from one on."""
+    sounds = [make.Sound(sound)]
+    return make.Video(frames=30, format="mpegts", sounds=sounds).make()
+
+
+def test_recordings_one_after_the_other_are_whole(make, split_video):
+    # Given that FFmpeg marks the last picture of the first one as damaged, as the counters of its
+    # packets do not go on
+    data = recording(make, "mp2") * 2
+    with av.open(io.BytesIO(data)) as source:
+        assert any(packet.is_corrupt for packet in source.demux())
+    found = split_video(data)
+    assert (found.end.frames, found.end.damaged) == (60, False)
+    assert len(make.packets(found.side)) == len(make.packets(data))
+
+
+def test_sound_in_another_codec_from_the_second_recording_on_is_missed(make, split_video):
+    data = recording(make, "mp2") + recording(make, "ac3")
+    found = split_video(data)
+    assert found.end.frames == 60
+    assert found.end.damaged
