@@ -55,7 +55,6 @@ class Decoder:
         self._shown = _ShownPictures(is_known=one_each and self._codec in _ONE_EACH)
         self._in_fields = integrity is not None and integrity.may_hold_fields
         self._failed = 0
-        self._damaged_packets = 0
         self._damaged_frames = 0
         self._too_large: str | None = None
         self._knows_pts = False
@@ -78,7 +77,6 @@ class Decoder:
         self._knows_pts |= packet.pts is not None
         if self._first_dts is None:
             self._first_dts = packet.dts
-        self._damaged_packets += packet.is_corrupt
         return self._decode(packet)
 
     def flush(self) -> list[av.VideoFrame]:
@@ -163,9 +161,9 @@ class Decoder:
         missing = self._shown.count - self.frames
         if is_known and not self._failed and missing > 0:
             yield f"{missing} of {self._packets} video packets yielded no frame"
-        marks_joins = self._integrity is not None and self._integrity.marks_joins
-        if self._damaged_packets and not marks_joins:
-            yield f"{self._damaged_packets} of {self._packets} video packets arrived damaged"
+        damaged = self._integrity.damaged_packets(self._stream.index) if self._integrity else 0
+        if damaged:
+            yield f"{damaged} of {self._packets} video packets arrived damaged"
         if self._damaged_frames:
             yield f"{self._damaged_frames} of {self.frames} frames are partly damaged"
 

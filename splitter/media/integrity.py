@@ -17,6 +17,7 @@ from av.stream import Stream
 
 from shared.media.containers import codec_name
 from splitter.media.gaps import Gaps
+from splitter.media.marks import Marks
 from splitter.media.mp4_index import Mp4Index
 from splitter.media.promised_end import PromisedEnd
 from splitter.media.source import MP4, OpenSource
@@ -64,7 +65,7 @@ class Integrity:
         self._end = PromisedEnd(source)
         self._gaps = Gaps(self._format, (source.video, *self._sounds))
         self._complained = False
-        self._damaged_sound = 0
+        self._marks = Marks()
         self._structure = source.structure
         self._counts: Counter[int] = Counter()
         self._read_index = source.read_index
@@ -91,14 +92,10 @@ class Integrity:
         """Whether a missing packet of the video may show only in the times of the others."""
         return self._format == _TOLD_BY_TIMES
 
-    @property
-    def marks_joins(self) -> bool:
-        """Whether packets that FFmpeg marks as damaged are the last ones before another recording.
-
-        Its demuxer marks them where a counter begins anew, and in nothing that is in order.
-        """
-        is_ts = self._format == _COUNTED
-        return is_ts and self._structure.is_followed and not self._structure.is_broken
+    def damaged_packets(self, track: int) -> int:
+        """Return how many packets of a track arrived damaged."""
+        in_order = self._structure.is_followed and not self._structure.is_broken
+        return self._marks.count(track, but_joints=in_order and self._format == _COUNTED)
 
     def process_log(self, level: int, component: str, message: str) -> None:
         """Process a message that FFmpeg logged."""
@@ -113,7 +110,7 @@ class Integrity:
     def note(self, packet: Packet[Stream]) -> None:
         """Process the next stored packet, before its timestamps are changed."""
         is_video = packet.stream_index == self._video.index
-        self._damaged_sound += packet.is_corrupt and not is_video
+        self._marks.note(packet)
         self._counts[packet.stream_index] += not packet.is_discard
         self._gaps.note(packet)
         self._end.note(packet)
@@ -138,8 +135,9 @@ class Integrity:
         stopped_early = to_the_end and self._stopped_early()
         if self._is_damaged or stopped_early or not index.is_whole:
             yield "the file is damaged: parts of it could not be read"
-        if self._damaged_sound and not self.marks_joins:
-            yield f"{self._damaged_sound} packets of sound or text arrived damaged"
+        others = self._counts.keys() - {self._video.index}
+        if damaged := sum(map(self.damaged_packets, others)):
+            yield f"{damaged} packets of sound or text arrived damaged"
         yield from self._gaps.warnings()
         if to_the_end and self._format == MP4:
             yield from self._missing_by(index)

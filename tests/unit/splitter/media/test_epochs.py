@@ -141,3 +141,23 @@ def test_sound_in_another_codec_from_the_second_recording_on_is_missed(make, spl
     found = split_video(data)
     assert found.end.frames == 60
     assert found.end.damaged
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_segments_of_a_stream_one_after_the_other_are_whole_if_their_times_go_on(
+    make, split_video, missing
+):
+    # Given segments, each of which counts its packets anew, and perhaps one that begins late
+    def segment(number):
+        first = 30 * (number + 1) + missing * number
+        sounds = [make.Sound("mp2", start_s=1.008 * (number + 1), duration_s=1.008)]
+        return make.Video(
+            pts=[(first + i) * 3003 for i in range(30)], format="mpegts", time_base=TICK,
+            sounds=sounds,
+        ).make()  # fmt: skip
+
+    data = b"".join(map(segment, range(3)))
+    with av.open(io.BytesIO(data)) as source:
+        assert any(packet.is_corrupt for packet in source.demux())
+    found = split_video(data)
+    assert (found.end.frames, found.end.damaged) == (90, bool(missing))
