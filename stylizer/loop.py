@@ -10,9 +10,10 @@ from typing import Any
 import structlog
 
 from shared.contracts.errors import ChunkError, MessageError, PermanentError
-from shared.contracts.layout import chunk_blob
+from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, ChunkReady, SegmentReady, decode
 from shared.contracts.segment_place import ENCODER, STYLES, UNPAINTED, SegmentPlace
+from shared.contracts.status import readable_status
 from shared.contracts.style_request import StyleRequest
 from shared.hubs.dead_letters import DeadLetters
 from shared.hubs.delivery import Delivery
@@ -22,7 +23,6 @@ from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobFacts, Content
 from shared.storage.retry import Retry
 from shared.storage.seals import seal
-from shared.storage.statuses import has_ended
 from shared.telemetry import tracing
 from stylizer.attempts.counter import MISSING, was_begun
 from stylizer.attempts.retrying import RetryingPainter, Segment
@@ -121,8 +121,8 @@ class Stylizer:
         error: PermanentError,
     ) -> SegmentReady | ChunkFailed | None:
         """Return what to announce of a chunk that cannot be painted; None if the job has ended."""
-        if error.code == MISSING and await self._ended(event.job_id):
-            # A late duplicate, or a job that failed or was cancelled meanwhile.
+        if error.code == MISSING and await self._is_over(event.job_id):
+            # A late duplicate, or a job that failed, was cancelled or deleted meanwhile.
             self._metrics.chunk("obsolete")
             return None
         if existing is not None and not _is_unjoinable(existing, event):
@@ -230,9 +230,12 @@ class Stylizer:
             job_id=event.job_id, chunk=event.chunk.index, code=error.code, message=error.message
         )
 
-    async def _ended(self, job_id: str) -> bool:
-        container = self._settings.jobs_container
-        return await self._retry(lambda: has_ended(self._blobs, container, job_id))
+    async def _is_over(self, job_id: str) -> bool:
+        """Return whether a job has ended, or has no record, because its user has deleted it."""
+        container, name = self._settings.jobs_container, status_blob(job_id)
+        record = await self._retry(lambda: self._blobs.read(container, name))
+        status = readable_status(record)
+        return record is None or (status is not None and status.ended)
 
 
 def _reference(delivery: Delivery) -> ChunkReady:

@@ -7,6 +7,7 @@ import doctest
 from pathlib import Path
 
 import pytest
+from e2e.conftest import DEADLINE_S
 from videos import Video
 
 import client
@@ -42,6 +43,30 @@ async def test_a_deleted_job_leaves_nothing(pipeline, video: Path) -> None:
     assert not await pipeline.blobs.exists("uploads", status.video_name)
     assert not await pipeline.blobs.exists("results", status.result)
     assert not [name async for name in pipeline.blobs.names("jobs", job)]
+
+
+async def left_of(pipeline, job: str) -> list[str]:
+    return [
+        name
+        for container in ("frames", "segments", "jobs")
+        async for name in pipeline.blobs.names(container, f"{job}/")
+    ]
+
+
+async def test_a_job_that_is_cancelled_and_deleted_while_it_is_painted_leaves_nothing(
+    pipeline,
+) -> None:
+    job = await pipeline.submit("unwanted.mp4", Video(frames=400, size=(96, 64)).make())
+    await pipeline.stylized(job, 1)
+    letters = {name async for name in pipeline.blobs.names("dead-letters")}
+    await pipeline.jobs.cancel(job)
+    await pipeline.jobs.delete(job)
+    async with asyncio.timeout(DEADLINE_S):
+        while await left_of(pipeline, job) or await pipeline.lag():
+            await asyncio.sleep(0.1)
+    assert job not in {record.job_id for record in await pipeline.jobs.list()}
+    assert not await pipeline.blobs.exists("uploads", "unwanted.mp4")
+    assert {name async for name in pipeline.blobs.names("dead-letters")} == letters
 
 
 async def test_a_replaced_upload_outlives_the_job_of_its_earlier_version(
