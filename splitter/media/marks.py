@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from shared.media.packets import decoded_at
-from splitter.media.epochs import LONGEST_PAUSE_S
+from splitter.media.epochs import BACK_S, LONGEST_PAUSE_S
 
 _MOST_STEPS: Final = Fraction(3, 2)
 """A step of at least so many usual ones means that a packet is missing."""
@@ -56,4 +56,5 @@ class Marks:
 
     def _goes_on(self, track: int, step: int, tick: Fraction) -> bool:
         """Return whether no packet is missing before one that comes after a step."""
-        return step < self._usual[track] * _MOST_STEPS or step * tick > LONGEST_PAUSE_S
+        is_usual = 0 <= step < self._usual[track] * _MOST_STEPS
+        return is_usual or not -BACK_S <= step * tick <= LONGEST_PAUSE_S

@@ -120,9 +120,9 @@ def test_a_spliced_transport_stream_shows_every_frame(make, split_video):
 
 
 def recording(make, sound: str) -> bytes:
-    """Make a second of a broadcast, with B-frames, whose tracks are numbered from one on."""
-    sounds = [make.Sound(sound)]
-    return make.Video(frames=30, format="mpegts", sounds=sounds).make()
+    """Make a second and a half of a broadcast, with B-frames."""
+    sounds = [make.Sound(sound, duration_s=1.5)]
+    return make.Video(frames=45, format="mpegts", sounds=sounds).make()
 
 
 def test_recordings_one_after_the_other_are_whole(make, split_video):
@@ -132,14 +132,16 @@ def test_recordings_one_after_the_other_are_whole(make, split_video):
     with av.open(io.BytesIO(data)) as source:
         assert any(packet.is_corrupt for packet in source.demux())
     found = split_video(data)
-    assert (found.end.frames, found.end.damaged) == (60, False)
+    assert (found.end.frames, found.end.damaged) == (90, False)
+    steps = {b.pts - a.pts for a, b in itertools.pairwise(found.frames())}
+    assert 3000 <= min(steps) <= max(steps) < 15000
     assert len(make.packets(found.side)) == len(make.packets(data))
 
 
 def test_sound_in_another_codec_from_the_second_recording_on_is_missed(make, split_video):
     data = recording(make, "mp2") + recording(make, "ac3")
     found = split_video(data)
-    assert found.end.frames == 60
+    assert found.end.frames == 90
     assert found.end.damaged
 
 
