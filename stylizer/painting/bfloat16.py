@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stylizer.painting.canvases import Drawn
@@ -33,13 +34,29 @@ _OPTIONS: Final = {
 }
 
 
+_CPUINFO: Final = Path("/proc/cpuinfo")
+_SIGNS: Final = ("avx512", "amx", "avx_ne_convert", "bf16")
+"""Parts of the names of what a processor needs some of to compute in bfloat16, in Linux's words."""
+
+
 def is_supported() -> bool:
     """Return whether OpenVINO is installed and this processor computes in bfloat16."""
-    if find_spec("openvino") is None:
+    if find_spec("openvino") is None or not _may_compute():
         return False
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _may_compute() -> bool:
+    """Return False if Linux says already that OpenVINO, which costs 26 MiB to ask, would say no."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return True
+    # Only x86 has a line of this name.
+    flags = next((line for line in lines if line.startswith("flags")), None)
+    return flags is None or any(sign in flags for sign in _SIGNS)
 
 
 class Bfloat16:

@@ -128,7 +128,7 @@ def test_importing_openvino_reports_to_nobody(tmp_path: Path) -> None:
     reporter = tmp_path / "openvino_telemetry" / "__init__.py"
     reporter.parent.mkdir()
     reporter.write_text("print('reporting')")
-    program = "from stylizer.painting import bfloat16; print(bfloat16.is_supported())"
+    program = "from stylizer.painting import bfloat16; import openvino; print('imported')"
     said = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
@@ -136,7 +136,43 @@ def test_importing_openvino_reports_to_nobody(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert said.stdout in {"True\n", "False\n"}
+    assert said.stdout == "imported\n"
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is missing")
+def test_what_the_processor_has_is_known_as_openvino_knows_it() -> None:
+    import openvino
+
+    says = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert bfloat16.is_supported() == ("BF16" in says)
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is missing")
+@pytest.mark.parametrize(
+    ("cpuinfo", "asked"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu sse4_2 avx avx2 fma\n", False),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx512f avx512_bf16\n", True),
+        ("processor\t: 0\nflags\t\t: fpu avx2 avx_vnni avx_ne_convert\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", True),
+        (None, True),
+    ],
+)
+def test_openvino_is_asked_only_where_the_processor_may_have_bfloat16(
+    tmp_path: Path, cpuinfo: str | None, asked: bool
+) -> None:
+    told = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        told.write_text(cpuinfo)
+    program = (
+        "import pathlib, sys; from stylizer.painting import bfloat16;"
+        "bfloat16._CPUINFO = pathlib.Path(sys.argv[1]); bfloat16.is_supported();"
+        "print('openvino' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, told], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == f"{asked}\n"
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is missing")
