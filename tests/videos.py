@@ -169,6 +169,22 @@ def _sound_packets(sound, track):
     return packets + track.encode(None)
 
 
+def copy_packets(source, target, tracks) -> None:
+    """Copy all packets of a container into another, whose ``tracks`` are in the same order."""
+    for packet in source.demux():
+        if packet.size:
+            packet.stream = tracks[packet.stream_index]
+            target.mux(packet)
+
+
+def write_text(target, track, content: bytes) -> None:
+    """Write one line of text, shown for 0.2 s from the beginning on."""
+    line = av.Packet(content)
+    line.pts = line.dts = 0
+    line.duration, line.time_base, line.stream = 200, Fraction(1, 1000), track
+    target.mux(line)
+
+
 def packets(
     data: bytes | Path, kind: str = "audio", index: int = 0
 ) -> list[tuple[Fraction, bytes]]:

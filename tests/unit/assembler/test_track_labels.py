@@ -8,6 +8,7 @@ from fractions import Fraction
 import av
 import pytest
 from av.stream import Disposition
+from videos import copy_packets, write_text
 
 LABELS = [
     ("eng", "Stereo", Disposition.default),
@@ -36,14 +37,8 @@ def labelled(make, sound, container):
             track.metadata.update({"language": language, "title": title})
             track.disposition = purpose
         for track in texts:
-            line = av.Packet(b"\0\2Oh" if text == "mov_text" else b"Oh")
-            line.pts = line.dts = 0
-            line.duration, line.time_base, line.stream = 200, Fraction(1, 1000), track
-            target.mux(line)
-        for packet in source.demux():
-            if packet.size:
-                packet.stream = tracks[packet.stream_index]
-                target.mux(packet)
+            write_text(target, track, b"\0\2Oh" if text == "mov_text" else b"Oh")
+        copy_packets(source, target, tracks)
     return file.getvalue()
 
 
@@ -97,10 +92,7 @@ def test_a_handlers_name_is_a_title_unless_it_names_software(
     with av.open(io.BytesIO(data)) as source, av.open(file, "w", format="mp4") as target:
         tracks = [target.add_stream_from_template(stream) for stream in source.streams]
         tracks[1].metadata["handler_name"] = handler
-        for packet in source.demux():
-            if packet.size:
-                packet.stream = tracks[packet.stream_index]
-                target.mux(packet)
+        copy_packets(source, target, tracks)
     out = join(split_video(file.getvalue()))
     assert [name for _, name, _ in tracks_of(out)] == [title]
 

@@ -12,6 +12,7 @@ import av
 import pytest
 from decoder_child import Upload, collect, refusal
 from structlog.testing import capture_logs
+from videos import copy_packets, write_text
 
 from splitter.decoder.confinement import available
 from splitter.media.limits import Limits
@@ -104,14 +105,8 @@ def with_text(make):
     with av.open(data) as source, av.open(file, "w", format="matroska") as target:
         tracks = [target.add_stream_from_template(stream) for stream in source.streams]
         text = target.add_mux_stream("subrip", time_base=Fraction(1, 1000))
-        line = av.Packet(b"Hello")
-        line.pts = line.dts = 0
-        line.duration, line.time_base, line.stream = 200, Fraction(1, 1000), text
-        target.mux(line)
-        for packet in source.demux():
-            if packet.size:
-                packet.stream = tracks[packet.stream_index]
-                target.mux(packet)
+        write_text(target, text, b"Hello")
+        copy_packets(source, target, tracks)
     return file.getvalue()
 
 
