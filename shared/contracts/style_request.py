@@ -1,8 +1,7 @@
 """What a user may ask of the painter, in one canonical form.
 
-A request's JSON is part of its job's identity: equal requests have equal JSON. Fields that were
-added later are left out while they have their defaults, so that a plain request keeps the job id
-that it has always had.
+A request's JSON is part of its job's identity: equal requests have equal JSON. Fields are left out
+while they have their defaults, so that a field that is added changes no plain request's job id.
 """
 
 from __future__ import annotations
@@ -37,19 +36,7 @@ Codec = Literal["h264", "hevc", "av1"]
 DEFAULT_BRUSH: Final = 720
 """The default of ``brush``, in lines."""
 
-_ADDED_LATER: Final = frozenset(
-    {
-        "strength",
-        "preserve_color",
-        "start",
-        "duration",
-        "max_frames",
-        "brush",
-        "quality",
-        "codec",
-        "fade",
-    }
-)
+_ALWAYS_IN_JSON: Final = frozenset({"style", "max_side"})
 
 
 def painted_scale(width: int, height: int, lines: int) -> Fraction:
@@ -171,13 +158,13 @@ class StyleRequest(Value):
         return self
 
     @model_serializer(mode="wrap")
-    def _omit_new_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _omit_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = serialize(self)
         fields = type(self).model_fields
         return {
             name: value
             for name, value in content.items()
-            if name not in _ADDED_LATER or value != fields[name].default
+            if name in _ALWAYS_IN_JSON or value != fields[name].default
         }
 
 
