@@ -68,7 +68,8 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    kind: Literal["source", "chunk", "end", "refusal"]
+    """What a message is: one of these."""
+
     source: Source | None = None
     chunk: Chunk | None = None
     end: SplitEnd | None = None
@@ -95,13 +96,13 @@ def encode_message(event: SplitEvent | Refusal) -> bytes:
     payload = b""
     match event:
         case Source():
-            header = _Header("source", source=event)
+            header = _Header(source=event)
         case EncodedChunk(chunk=chunk, data=data):
-            header, payload = _Header("chunk", chunk=chunk), data
+            header, payload = _Header(chunk=chunk), data
         case SplitEnd():
-            header = _Header("end", end=event)
+            header = _Header(end=event)
         case Refusal():
-            header = _Header("refusal", refusal=event)
+            header = _Header(refusal=event)
     body = _HEADER.dump_json(header, exclude_none=True)
     return MESSAGE.pack(len(body), len(payload)) + body + payload
 
@@ -112,9 +113,9 @@ def decode_message(body: bytes, payload: bytes) -> SplitEvent | Refusal:
         header = _HEADER.validate_json(body)
     except ValidationError as error:
         raise GarbageError("a message of the decoder cannot be read") from error
-    if header.kind == "chunk" and header.chunk is not None:
+    if header.chunk is not None:
         return EncodedChunk(header.chunk, payload)
-    event = {"source": header.source, "end": header.end, "refusal": header.refusal}.get(header.kind)
+    event = header.source or header.end or header.refusal
     if event is None:
-        raise GarbageError(f"a message of the decoder lacks its {header.kind}")
+        raise GarbageError("a message of the decoder is empty")
     return event
