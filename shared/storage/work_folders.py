@@ -37,7 +37,13 @@ FULL_S: Final = 60.0
 @contextlib.contextmanager
 def work_folder(parent: str | None) -> Iterator[Path]:
     """Make a folder in ``parent`` or the system's temporary directory, and remove it in the end."""
-    with _made(parent) as folder:
+    with contextlib.ExitStack() as held:
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+            # Before it was locked, a sweep may have taken it for one that was left behind.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                held.enter_context(_locked(folder))
+                break
         try:
             yield folder
         finally:
@@ -81,19 +87,6 @@ async def more_room(parent: str | None, before: int, leaving: asyncio.Event) -> 
         if room(parent) >= before + _MORE_BYTES:
             return True
     return False
-
-
-@contextlib.contextmanager
-def _made(parent: str | None) -> Iterator[Path]:
-    """Make a folder and hold its lock."""
-    with contextlib.ExitStack() as held:
-        while True:
-            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-            # Before it was locked, a sweep may have taken it for one that was left behind.
-            with contextlib.suppress(BlockingIOError, FileNotFoundError):
-                held.enter_context(_locked(folder))
-                break
-        yield folder
 
 
 @contextlib.contextmanager
