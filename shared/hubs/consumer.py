@@ -31,7 +31,7 @@ from shared.hubs.delivery import CLAIM, Handler, OwnedPartition, Released, Settl
 from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
 from shared.hubs.positions import BEGAN_IN, HubIdentity, Positions
-from shared.hubs.queries import has_events_after, query
+from shared.hubs.queries import has_events_after, reach
 from shared.hubs.sharing import BeginHandover
 from shared.tasks.rounds import Errand, in_rounds
 from shared.telemetry.metrics import ConsumerMetrics
@@ -269,7 +269,7 @@ class Consumer:
 
     async def reach(self) -> None:
         """Return once the hub answers; raise a `TransientError` if it does not."""
-        await query((await self.client()).get_eventhub_properties())
+        await reach(await self.client())
 
     async def _on_open(self, context: PartitionContext) -> None:
         self._claimed = True

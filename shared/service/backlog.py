@@ -18,7 +18,8 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from shared.hubs.owners import name_in, owner_in, signs_of_life
 from shared.hubs.positions import position_in
-from shared.service.checkpoints import BEGINNING, Partition, answering, checkpoint_blob, look_up
+from shared.hubs.queries import answering
+from shared.service.checkpoints import BEGINNING, Partition, checkpoint_blob, look_up
 from shared.service.settings import ServiceSettings
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem

@@ -22,19 +22,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import structlog
-from azure.core.exceptions import AzureError
 from azure.eventhub import parse_connection_string
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
-from azure.eventhub.exceptions import EventHubError
 
-from shared.contracts.errors import ConfigurationError, TransientError, first_line
+from shared.contracts.errors import ConfigurationError, TransientError
 from shared.hubs.positions import HUB_MADE, Corrected, HubFacts, position_in
+from shared.hubs.queries import answering
 from shared.service.clients import AzureClients
 from shared.service.settings import ServiceSettings, load, refuse
 from shared.storage.blobs import BlobStore
@@ -44,8 +42,6 @@ from shared.telemetry import logs
 log = structlog.get_logger()
 
 _Client = EventHubConsumerClient | EventHubProducerClient
-
-_DEADLINE_S: Final = 30.0
 
 READERS: Final = ("splitter", "stylizer", "assembler")
 """The services, each of which reads one of `ServiceSettings.hubs`."""
@@ -167,23 +163,6 @@ async def prepare(client: _Client, blobs: BlobStore, settings: ServiceSettings) 
     """
     async with answering(client.eventhub_name, "look up"):
         return (await _prepare(client, blobs, settings, only_impossible=False)).positions
-
-
-@asynccontextmanager
-async def answering(hub: str, verb: str) -> AsyncIterator[None]:
-    """Limit the time of requests about ``hub``; ``verb`` completes "cannot ... hub frames".
-
-    Raises:
-        TransientError: a request failed, or did not end in time.
-    """
-    try:
-        # The SDK itself waits forever on a connection that died silently.
-        async with asyncio.timeout(_DEADLINE_S):
-            yield
-    except TimeoutError as error:
-        raise TransientError(f"hub {hub} did not answer within {_DEADLINE_S:g} s") from error
-    except (AzureError, EventHubError) as error:
-        raise TransientError(f"cannot {verb} hub {hub}: {first_line(error)}") from error
 
 
 async def _look_up_hub(client: _Client) -> HubFacts:
