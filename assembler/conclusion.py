@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import structlog
@@ -63,11 +64,15 @@ class Conclusion:
         self._assembly = Assembly(settings, blobs, self._publication, metrics)
         self._attempts = AssemblyAttempts(settings, blobs)
         self._drafts = Drafts(
-            settings,
-            self._assembly.materials,
-            self._assembly.threads,
-            self._attempts.begin_first,
-            self._retry,
+            settings.drafts,
+            partial(
+                Draft,
+                settings.work_dir,
+                self._assembly.materials,
+                self._assembly.threads,
+                self._attempts.begin_first,
+                self._retry,
+            ),
         )
         self._room = asyncio.Semaphore(settings.assemblies)
         self._leaving = asyncio.Event()

@@ -22,7 +22,6 @@ import structlog
 from assembler.job import Job
 from assembler.materials import Materials, Segment
 from assembler.mux import Joining
-from assembler.settings import AssemblerSettings
 from shared.contracts.errors import ResultError
 from shared.contracts.manifest import Chunk
 from shared.storage.retry import Retry
@@ -49,25 +48,15 @@ class Written(NamedTuple):
 
 
 class Drafts:
-    """The drafts of an assembler's jobs, at most ``settings.drafts`` at once.
+    """The drafts of an assembler's jobs, at most ``most`` at once; ``begin`` begins one.
 
     A job's segments are joined in advance once in all, whichever assemblers follow it. That is
     counted before it begins, so that a draft that kills its assembler does not kill the next one.
     """
 
-    def __init__(
-        self,
-        settings: AssemblerSettings,
-        materials: Materials,
-        threads: Executor,
-        count: Count,
-        retry: Retry,
-    ) -> None:
-        self._settings = settings
-        self._materials = materials
-        self._threads = threads
-        self._count = count
-        self._retry = retry
+    def __init__(self, most: int, begin: Callable[[Job], Draft]) -> None:
+        self._most = most
+        self._begin = begin
         self._drafts: dict[str, Draft] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -75,10 +64,7 @@ class Drafts:
         """Write as much of a job's result as possible in the background; return at once."""
         draft = self._drafts.get(job.job_id)
         if draft is None and self._has_room():
-            draft = Draft(
-                self._settings, job, self._materials, self._threads, self._count, self._retry
-            )
-            self._drafts[job.job_id] = draft
+            draft = self._drafts[job.job_id] = self._begin(job)
         if draft is not None:
             draft.notify()
 
@@ -103,24 +89,24 @@ class Drafts:
         return found
 
     def _has_room(self) -> bool:
-        return sum(not draft.over for draft in self._drafts.values()) < self._settings.drafts
+        return sum(not draft.over for draft in self._drafts.values()) < self._most
 
 
 class Draft:
-    """One job's result, written in order as far as its segments are there."""
+    """One job's result, written into ``work_dir`` in order, as far as its segments are there."""
 
     def __init__(
         self,
-        settings: AssemblerSettings,
-        job: Job,
+        work_dir: str | None,
         materials: Materials,
         threads: Executor,
         count: Count,
         retry: Retry,
+        job: Job,
     ) -> None:
         self.counted = False
         """Whether the draft was counted as an attempt at the job's result."""
-        self._settings = settings
+        self._work_dir = work_dir
         self._job = job
         self._materials = materials
         self._threads = threads
@@ -155,7 +141,7 @@ class Draft:
 
     async def _write(self) -> None:
         try:
-            with work_folder(self._settings.work_dir) as folder:
+            with work_folder(self._work_dir) as folder:
                 fetched = await self._fetch_during_split(folder)
                 self.counted = await self._count(self._job)
                 if self.counted:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,13 +17,12 @@ from assembler_bench import started
 from films import Film, left_in
 from prometheus_client import CollectorRegistry
 
-from assembler.drafts import Drafts
+from assembler.drafts import Draft, Drafts
 from assembler.job import Job, first_record
 from assembler.materials import Materials, Segment
 from assembler.metrics import AssemblerMetrics
 from assembler.mux import Joining
 from assembler.records import Records
-from assembler.settings import AssemblerSettings
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import chunk_blob
 from shared.storage.accounts import storage_client
@@ -42,20 +42,11 @@ class Desk:
         self.blobs = blobs
         self.container = container
         self.work = work
-        settings = AssemblerSettings(
-            storage_connection_string="UseDevelopmentStorage=true",  # type: ignore[arg-type]
-            eventhub_connection_string="Endpoint=sb://localhost;UseDevelopmentEmulator=true",  # type: ignore[arg-type]
-            work_dir=str(work),
-            drafts=1,
-        )
         self.counts: list[str] = []
-        self.drafts = Drafts(
-            settings,
-            Materials(blobs, container, container),
-            ThreadPoolExecutor(1),
-            self._count,
-            Retry(AssemblerMetrics(CollectorRegistry())),
-        )
+        materials = Materials(blobs, container, container)
+        retry = Retry(AssemblerMetrics(CollectorRegistry()))
+        threads = ThreadPoolExecutor(1)
+        self.drafts = Drafts(1, partial(Draft, str(work), materials, threads, self._count, retry))
         self.job = self.follow(film)
 
     def follow(self, film: Film) -> Job:
