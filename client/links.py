@@ -18,7 +18,8 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobSasPermissions, generate_blob_sas
 from azure.storage.blob.aio import BlobServiceClient
 
-from shared.contracts.errors import StylestreamError, TransientError
+from shared.contracts.errors import StylestreamError
+from shared.storage.blobs import BlobStore
 
 MOST_HOURS: Final = 7 * 24
 """A link's longest life: that of a user delegation key."""
@@ -31,9 +32,9 @@ class Links:
     """Makes links to one account's blobs.
 
     Raises:
-        TransientError: from every method, when storage cannot be reached.
-        StylestreamError: from every method, when storage issues no key, or when the blob exists
-            already (`upload`) or does not (`download`).
+        TransientError: from `upload`, when storage cannot be reached.
+        StylestreamError: from every method, when storage issues no key; from `upload`, when the
+            blob exists already.
     """
 
     def __init__(self, client: BlobServiceClient) -> None:
@@ -47,23 +48,15 @@ class Links:
         With ``overwrite``, it may be written any number of times, and in blocks, as tools send
         large files.
         """
-        if await self._exists(container, name):
+        if await BlobStore(self._client).exists(container, name):
             raise StylestreamError(f"{container}/{name} already exists: choose another name")
         return await self._link(
             container, name, hours, BlobSasPermissions(create=True, write=overwrite)
         )
 
     async def download(self, container: str, name: str, hours: float) -> str:
-        """Return a link to read an existing blob."""
-        if not await self._exists(container, name):
-            raise StylestreamError(f"{container}/{name} no longer exists in storage")
+        """Return a link to read a blob; whether it exists, the caller knows."""
         return await self._link(container, name, hours, BlobSasPermissions(read=True))
-
-    async def _exists(self, container: str, name: str) -> bool:
-        try:
-            return await self._client.get_blob_client(container, name).exists()
-        except AzureError as error:
-            raise TransientError(f"cannot reach storage: {error.message}") from error
 
     async def _link(
         self, container: str, name: str, hours: float, permission: BlobSasPermissions
