@@ -18,13 +18,13 @@ from assembler.metrics import AssemblerMetrics
 from assembler.mux import mux
 from assembler.publication import Publication
 from assembler.settings import AssemblerSettings
-from assembler.verify import verify
+from assembler.verify import corrupt_result, verify
 from shared.contracts.errors import ResultError, StylestreamError, TrackError, TransientError
 from shared.contracts.manifest import Manifest
 from shared.hubs.scarcity import is_scarcity
 from shared.media.containers import is_full
 from shared.storage.blobs import BlobStore
-from shared.storage.sealed_files import SealedFile, corrupt_result
+from shared.storage.sealed_files import SealedFile
 from shared.storage.seals import file_digest
 from shared.storage.work_folders import work_folder
 
@@ -244,7 +244,7 @@ class Assembly:
                 manifest.side_sha256
             ):
                 raise corrupt_result()
-        return SealedFile(out, digest)
+        return SealedFile(out, digest, corrupt_result)
 
     def _segments(self, manifest: Manifest, loop: asyncio.AbstractEventLoop) -> Iterator[Segment]:
         """Yield the segments in order to the muxer's thread, a few fetched ahead."""

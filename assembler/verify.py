@@ -65,6 +65,15 @@ def verify(
         ) from error
 
 
+def corrupt_result() -> ResultError:
+    """Return the error of a result that the disk has damaged."""
+    return ResultError(
+        "CORRUPT_RESULT",
+        "the result was damaged in the work folder: check the disk of the assembler's machine, and "
+        "submit the video again",
+    )
+
+
 class _FrameCheck:
     """Walks through the manifest's chunks as the result's frames come by."""
 
@@ -107,11 +116,7 @@ class _FrameCheck:
                 f"The result holds {self.count} frames, not {self._expected}.",
             )
         if pictures not in (None, self._pictures.value):
-            raise ResultError(
-                "CORRUPT_RESULT",
-                "the result was damaged in the work folder while it was written: check the "
-                "disk of the assembler's machine, and submit the video again",
-            )
+            raise corrupt_result()
 
     def _begin_chunk(self, packet: Packet[Stream]) -> None:
         self._chunk = next(self._chunks, None)

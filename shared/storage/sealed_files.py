@@ -16,16 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from shared.contracts.errors import PermanentError, ResultError
-
-
-def corrupt_result() -> PermanentError:
-    """Return the error of a result that the disk has damaged."""
-    return ResultError(
-        "CORRUPT_RESULT",
-        "the result was damaged in the work folder after it had been checked: check the "
-        "disk of the assembler's machine, and submit the video again",
-    )
+from shared.contracts.errors import PermanentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +25,7 @@ class SealedFile:
 
     path: Path
     sha256: str
-    corrupt: Callable[[], PermanentError] = corrupt_result
+    corrupt: Callable[[], PermanentError]
 
     def open(self, _mode: Literal["rb"] = "rb") -> io.FileIO:
         """Open it for a single read from beginning to end."""

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from azure.storage.blob.aio import BlobServiceClient, LinearRetry
 
+from assembler.verify import corrupt_result
 from shared.contracts.errors import PermanentError, ResultError, TransientError
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
@@ -82,7 +83,7 @@ async def test_a_file_that_was_damaged_since_it_was_checked_is_not_published(
 ) -> None:
     path = tmp_path / "result"
     path.write_bytes(b"checked, and then published")
-    sealed = SealedFile(path, file_digest(path))
+    sealed = SealedFile(path, file_digest(path), corrupt_result)
     name = f"{limit}-{damaged}"
     # As a disk does that gives back other bytes the second time.
     path.write_bytes(b"checked, and then " + (b"perished!" if damaged else b"published"))

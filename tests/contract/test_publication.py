@@ -15,6 +15,7 @@ from manifests import manifest
 
 from assembler.publication import Publication
 from assembler.records import Records
+from assembler.verify import corrupt_result
 from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.status import Status, read_status, utc_now
@@ -56,7 +57,7 @@ class Bench:
     def file(self, content: bytes) -> SealedFile:
         path = self.folder / "result.mp4"
         path.write_bytes(content)
-        return SealedFile(path, file_digest(path))
+        return SealedFile(path, file_digest(path), corrupt_result)
 
     async def recorded(self, version: Manifest) -> str | None:
         data = await self.blobs.read(self.jobs, status_blob(version.job_id))
