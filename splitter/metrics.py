@@ -58,6 +58,11 @@ class SplitterMetrics(WorkMetrics):
         for layer in LAYERS:
             self._layers.labels(layer)
 
+    def shipped(self, frames: int) -> None:
+        """Count a chunk that was stored and announced, and its frames."""
+        self.chunk("split")
+        self._frames.inc(frames)
+
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Observe a wait for outstanding chunks, however short."""

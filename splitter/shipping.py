@@ -89,7 +89,7 @@ class Shipping:
             await self._store(lambda: self._put(event, data))
             await self._outlets.retry(lambda: self._announce(event))
         self._shipped.add(event.chunk.index)
-        self._outlets.metrics.chunk("split", event.chunk.frames)
+        self._outlets.metrics.shipped(event.chunk.frames)
 
     async def ship_side(self, name: str, file: SealedFile) -> None:
         """Store the side file, which need not outlast this call, unless it is there already.

@@ -67,10 +67,6 @@ class StylizerMetrics(WorkMetrics):
         for style in styles:
             self.painted(style, 0)
 
-    def chunk(self, outcome: str, frames: int = 0) -> None:  # noqa: ARG002 - counted by `painted`
-        """Count a finished chunk; its frames are counted by `painted`, with their style."""
-        super().chunk(outcome)
-
     def painted(self, style: str, frames: int) -> None:
         """Count frames painted in one of the gallery's styles, or in a blend of several."""
         self._frames.labels(style=self._style_label(style)).inc(frames)

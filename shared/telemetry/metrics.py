@@ -239,11 +239,9 @@ class WorkMetrics:
             yield
             self._stage.labels(stage=stage).observe(time.perf_counter() - started)
 
-    def chunk(self, outcome: str, frames: int = 0) -> None:
-        """Count a finished chunk, and its frames."""
+    def chunk(self, outcome: str) -> None:
+        """Count a finished chunk."""
         self._chunks.labels(outcome=outcome).inc()
-        if frames:
-            self._frames.inc(frames)
 
     def job(self, outcome: str) -> None:
         """Count a job that this service has finished with."""

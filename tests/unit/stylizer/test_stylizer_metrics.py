@@ -31,9 +31,9 @@ def test_frames_are_counted_once_and_by_their_style(
     metrics: StylizerMetrics, registry: CollectorRegistry
 ) -> None:
     metrics.painted("starry-night", 32)
-    metrics.chunk("stylized", 32)
+    metrics.chunk("stylized")
     metrics.painted("the-scream", 8)
-    metrics.chunk("stylized", 8)
+    metrics.chunk("stylized")
     assert frames(registry) == {"starry-night": 32, "the-scream": 8}
     assert registry.get_sample_value("stylizer_chunks_total", {"outcome": "stylized"}) == 2
 
