@@ -14,11 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import ValidationError
-
 from shared.contracts.errors import TransientError
 from shared.contracts.layout import is_job_id, progress_blob, status_blob
-from shared.contracts.status import DELETED, SplitProgress, Status, read_progress
+from shared.contracts.status import DELETED, SplitProgress, Status, read_progress, readable_status
 from shared.storage.blobs import BlobStore
 from shared.tasks.waits import is_set_within
 from web.access.users import User
@@ -225,9 +223,7 @@ class Board:
             entry = self._entries.get(job)
             if entry is not None and entry.etag == stored.etag and not _splits(entry):
                 return
-            try:
-                status = Status.model_validate_json(stored.data)
-            except ValidationError:
+            if (status := readable_status(stored.data)) is None:
                 return  # of a later version, or not a record: it cannot be shown
             split = await self._split(status)
             if entry is None:
