@@ -15,9 +15,9 @@ import math
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -123,18 +123,12 @@ class Uploads:
         video = _safe(new.name)
         # A folder for each upload, so that videos with the same name do not mix their blocks.
         name = f"{user.folder}/{secrets.token_hex(4)}/{video}"
-        opened = {
-            "name": name,
-            "size": new.size,
-            "owner": user.id,
-            "metadata": format_style_request(request),
-        }
-        sealed = self._seals.seal(_PURPOSE, opened)
+        opened = _Opened(name, new.size, user.id, format_style_request(request))
         return Upload(
-            upload=sealed,
+            upload=self._seals.seal(_PURPOSE, asdict(opened)),
             video=video,
             block_bytes=BLOCK_BYTES,
-            blocks=_opened(opened).blocks,
+            blocks=opened.blocks,
             link=await self._link(name),
         )
 
@@ -188,11 +182,7 @@ class Uploads:
         value = self._seals.open(_PURPOSE, upload, _LIFETIME_S)
         if value is None or value["owner"] != user.id:
             raise not_found("the upload does not exist, or is older than six days: start again")
-        return _opened(value)
-
-
-def _opened(value: dict[str, Any]) -> _Opened:
-    return _Opened(value["name"], value["size"], value["owner"], value["metadata"])
+        return _Opened(**value)
 
 
 def _block(number: int) -> str:
