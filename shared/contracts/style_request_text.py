@@ -53,38 +53,37 @@ def parse_style_request(
     Raises:
         StyleError: ``BAD_REQUEST``, with one sentence for each invalid text.
     """
-    problems: list[str] = []
-    style = texts.get("style", "").strip() or default_style
-    strength = texts.get("strength", "").strip() or "1"
-    color = texts.get("preserve_color", "").strip()
-    max_side = _read_count("max_side", texts, spelled, SIDES, problems)
-    start = _read_time("start", texts, spelled, problems)
-    duration = _read_time("duration", texts, spelled, problems)
+    given = _Texts(texts, spelled)
+    style = given.text("style") or default_style
+    strength = given.text("strength") or "1"
+    color = given.text("preserve_color").lower()
+    max_side = given.count("max_side", SIDES)
+    start = given.time("start")
+    duration = given.time("duration")
     if duration is not None and not round(duration, 3):
-        problems.append(f"{spelled('duration')} must be longer than 0")
-    max_frames = _read_count("max_frames", texts, spelled, range(1, MOST_FRAMES + 1), problems)
-    brush = _read_count("brush", texts, spelled, BRUSHES, problems)
-    quality = _read_count("quality", texts, spelled, QUALITIES, problems)
-    codec = texts.get("codec", "").strip().lower() or "h264"
+        given.problems.append(f"{spelled('duration')} must be longer than 0")
+    max_frames = given.count("max_frames", range(1, MOST_FRAMES + 1))
+    brush = given.count("brush", BRUSHES)
+    quality = given.count("quality", QUALITIES)
+    codec = given.text("codec").lower() or "h264"
     if codec not in get_args(Codec):
-        codecs = f"{', '.join(get_args(Codec)[:-1])} or av1"
-        problems.append(f"{spelled('codec')} must be {codecs}, not {codec!r}")
-    fade = _read_time("fade", texts, spelled, problems)
+        given.refuse("codec", f"{', '.join(get_args(Codec)[:-1])} or av1")
+    fade = given.time("fade")
     try:
         Schedule.of(style, None if fade is None else round(1000 * fade))
     except ValueError as error:
-        problems.append(str(error))
+        given.problems.append(str(error))
     if not _SHARE.fullmatch(strength):
-        problems.append(f"{spelled('strength')} must be a number from 0 to 1, not {strength!r}")
-    if color.lower() not in _BOOLEANS:
-        problems.append(f"{spelled('preserve_color')} must be true or false, not {color!r}")
-    if problems:
-        raise StyleError("BAD_REQUEST", "; ".join(problems))
+        given.refuse("strength", "a number from 0 to 1")
+    if color not in _BOOLEANS:
+        given.refuse("preserve_color", "true or false")
+    if given.problems:
+        raise StyleError("BAD_REQUEST", "; ".join(given.problems))
     return StyleRequest(
         style=style,
         max_side=max_side,
         strength=float(strength),
-        preserve_color=_BOOLEANS[color.lower()],
+        preserve_color=_BOOLEANS[color],
         start=start or 0.0,
         duration=duration,
         max_frames=max_frames,
@@ -104,31 +103,32 @@ def format_style_request(request: StyleRequest) -> dict[str, str]:
     }
 
 
-def _read_count(
-    name: str,
-    texts: Mapping[str, str],
-    spelled: Callable[[str], str],
-    allowed: range,
-    problems: list[str],
-) -> int | None:
-    text = texts.get(name, "").strip()
-    if not text:
-        return None
-    if re.fullmatch("[0-9]{1,9}", text) and int(text) in allowed:
-        return int(text)
-    problems.append(
-        f"{spelled(name)} must be a whole number from {allowed[0]} to {allowed[-1]}, not {text!r}"
-    )
-    return None
+class _Texts:
+    """The texts of a request by name, and a sentence for each that is invalid."""
 
+    def __init__(self, texts: Mapping[str, str], spelled: Callable[[str], str]) -> None:
+        self._texts = texts
+        self._spelled = spelled
+        self.problems: list[str] = []
 
-def _read_time(
-    name: str, texts: Mapping[str, str], spelled: Callable[[str], str], problems: list[str]
-) -> float | None:
-    text = texts.get(name, "").strip()
-    if not text:
+    def text(self, name: str) -> str:
+        return self._texts.get(name, "").strip()
+
+    def count(self, name: str, allowed: range) -> int | None:
+        text = self.text(name)
+        if re.fullmatch("[0-9]{1,9}", text) and int(text) in allowed:
+            return int(text)
+        if text:
+            self.refuse(name, f"a whole number from {allowed[0]} to {allowed[-1]}")
         return None
-    seconds = parse_time(text)
-    if seconds is None:
-        problems.append(f"{spelled(name)} must be {FORMS}, not {text!r}")
-    return seconds
+
+    def time(self, name: str) -> float | None:
+        text = self.text(name)
+        seconds = parse_time(text)
+        if text and seconds is None:
+            self.refuse(name, FORMS)
+        return seconds
+
+    def refuse(self, name: str, wanted: str) -> None:
+        """Note that a text is not what is ``wanted``."""
+        self.problems.append(f"{self._spelled(name)} must be {wanted}, not {self.text(name)!r}")
