@@ -27,7 +27,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from azure.core.exceptions import AzureError
 from azure.eventhub import EventData
@@ -42,8 +42,6 @@ from shared.storage.accounts import environment_options
 from shared.storage.listings import unlistable
 from shared.tasks.waits import is_cancelled
 from shared.telemetry.escapes import escaped
-
-EventSchema = Literal["cloudevents", "eventgrid"]
 
 EVENT_TYPE = "Microsoft.Storage.BlobCreated"
 SUBSCRIPTION = "uploads"
@@ -90,26 +88,21 @@ class UploadWatcher:
         uploads_container: str = "uploads",
         hub: str = "uploads",
         interval_s: float = 0.25,
-        schema: EventSchema = "cloudevents",
         bytes_taken: BytesTaken | None = None,
+        report: Report = lambda _problem: None,
     ) -> None:
         self._storage = storage_connection_string
         self._eventhub = eventhub_connection_string
         self._container = uploads_container
         self._hub = hub
         self._interval_s = interval_s
-        self._schema: EventSchema = schema
         self._bytes_taken = bytes_taken
-        self._report: Report = lambda _problem: None
+        self._report = report
         self._taken: object = None
         self._busy_since = self._busy_at = time.monotonic()
         self._seen: set[tuple[str, str]] = set()
         self._announced = b""
         """Digest of the last listing whose blobs are all announced."""
-
-    def on_problem(self, report: Report) -> None:
-        """Have ``report`` called with what keeps uploads from being announced, see `Report`."""
-        self._report = report
 
     async def run(self) -> None:
         """Watch until cancelled; outages of storage or broker are waited out."""
@@ -197,7 +190,7 @@ class UploadWatcher:
             if version in self._seen:
                 continue
             url = container.get_blob_client(blob.name).url
-            event = blob_created(blob, url, container.account_name or "", self._schema)
+            event = blob_created(blob, url, container.account_name or "")
             async with asyncio.timeout(DEADLINE_S):
                 await producer.send_event(event)
             self._seen.add(version)
@@ -245,15 +238,14 @@ def pause_after(listing_s: float, interval_s: float) -> float:
     return min(LONGEST_PAUSE_S, max(interval_s, listing_s * (1 / LISTING_SHARE - 1)))
 
 
-def blob_created(blob: BlobProperties, url: str, account: str, schema: EventSchema) -> EventData:
+def blob_created(blob: BlobProperties, url: str, account: str) -> EventData:
     """Build the message that Event Grid writes into an event hub for a blob that was written.
 
-    CloudEvents are one JSON object; the Event Grid schema is a list of one. The id is a function of
-    the blob's version, so that a repeated event can be told from a new one. The sequencer is the
-    time of the call, since a listing has times in whole seconds, too coarse to order versions.
+    The id is a function of the blob's version, so that a repeated event can be told from a new one.
+    The sequencer is the time of the call, since a listing has times in whole seconds, too coarse to
+    order versions.
     """
     name, etag = _version(blob)
-    resource = ACCOUNT_RESOURCE.format(account=account)
     event_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{url}#{etag}"))
     modified = blob.last_modified or datetime.now(UTC)
     data = {
@@ -269,44 +261,23 @@ def blob_created(blob: BlobProperties, url: str, account: str, schema: EventSche
         "sequencer": f"{time.time_ns():048x}",
         "storageDiagnostics": {"batchId": str(uuid.uuid5(uuid.NAMESPACE_X500, event_id))},
     }
-    common = {
+    event = {
+        "specversion": "1.0",
         "id": event_id,
+        "source": ACCOUNT_RESOURCE.format(account=account),
+        "type": EVENT_TYPE,
         "subject": f"/blobServices/default/containers/{blob.container}/blobs/{name}",
+        "time": modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "data": data,
     }
-    when = modified.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    if schema == "cloudevents":
-        event = {
-            "source": resource,
-            "type": EVENT_TYPE,
-            "time": when,
-            "specversion": "1.0",
-            **common,
-        }
-        return _message(event, event_id, {"aeg-metadata-version": "1.0"})
-    event = {
-        "topic": resource,
-        "eventType": EVENT_TYPE,
-        "eventTime": when,
-        "dataVersion": "",
-        "metadataVersion": "1",
-        **common,
-    }
-    return _message([event], event_id, {"aeg-metadata-version": "1", "aeg-data-version": ""})
-
-
-def _message(
-    body: dict[str, Any] | list[dict[str, Any]], event_id: str, versions: dict[str, str]
-) -> EventData:
-    message = EventData(json.dumps(body, ensure_ascii=False).encode())
-    properties: dict[str | bytes, Any] = {
+    message = EventData(json.dumps(event, ensure_ascii=False).encode())
+    message.properties = {
         "aeg-event-type": "Notification",
         "aeg-subscription-name": SUBSCRIPTION.upper(),
         "aeg-delivery-count": "0",
         "aeg-output-event-id": event_id,
+        "aeg-metadata-version": "1.0",
     }
-    properties.update(versions)
-    message.properties = properties
     return message
 
 

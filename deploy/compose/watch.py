@@ -44,8 +44,8 @@ async def _watch(settings: ServiceSettings) -> None:
         eventhub.get_secret_value(),
         uploads_container=settings.uploads_container,
         hub=settings.uploads_hub,
+        report=partial(health.report, "uploads"),
     )
-    watcher.on_problem(partial(health.report, "uploads"))
     async with HealthServer(
         settings.metrics_host, settings.metrics_port, process_registry(), health
     ):

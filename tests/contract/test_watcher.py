@@ -16,7 +16,7 @@ from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, P
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
 from client import diagnose
-from local.watcher import EventSchema, Report, UploadWatcher
+from local.watcher import Report, UploadWatcher
 
 DEADLINE_S = 60.0
 INTERVAL_S = 0.05
@@ -31,17 +31,14 @@ class Uploads:
         self._connections = (storage, eventhub)
 
     @contextlib.asynccontextmanager
-    async def watched(
-        self, schema: EventSchema = "cloudevents", report: Report = lambda _problem: None
-    ) -> AsyncIterator[None]:
+    async def watched(self, report: Report = lambda _problem: None) -> AsyncIterator[None]:
         """Run a watcher."""
         watcher = UploadWatcher(
             *self._connections,
             uploads_container=self.container.container_name,
             interval_s=INTERVAL_S,
-            schema=schema,
+            report=report,
         )
-        watcher.on_problem(report)
         running = asyncio.create_task(watcher.run())
         try:
             yield
@@ -117,18 +114,6 @@ async def test_an_upload_becomes_a_cloud_event(uploads: Uploads) -> None:
         "aeg-output-event-id": event["id"],
         "aeg-metadata-version": "1.0",
     }
-
-
-async def test_an_upload_becomes_an_event_grid_event(uploads: Uploads) -> None:
-    async with uploads.watched("eventgrid"):
-        await uploads.put("a.mp4")
-        message = await uploads.next()
-
-    [event] = json.loads(message.body_as_str())
-    assert event["eventType"] == "Microsoft.Storage.BlobCreated"
-    assert {"topic", "subject", "eventTime", "id", "data", "dataVersion"} < event.keys()
-    assert event["metadataVersion"] == "1"
-    assert text(message.properties)["aeg-metadata-version"] == "1"
 
 
 @pytest.mark.parametrize(
