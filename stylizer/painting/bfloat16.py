@@ -6,11 +6,12 @@ OpenVINO is used directly instead of through its provider for ONNX Runtime.
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from shared.media.instructions import read_cpuinfo
 from stylizer.painting.canvases import Drawn
 from stylizer.painting.compiled import Compiled, IdleModels
 from stylizer.painting.frames import Canvas, Frames, Painter
@@ -34,7 +35,6 @@ _OPTIONS: Final = {
 }
 
 
-_CPUINFO: Final = Path("/proc/cpuinfo")
 _SIGNS: Final = ("avx512", "amx", "avx_ne_convert", "bf16")
 """Parts of the names of what a processor needs some of to compute in bfloat16, in Linux's words."""
 
@@ -50,13 +50,9 @@ def is_supported() -> bool:
 
 def _may_compute() -> bool:
     """Return False if Linux says already that OpenVINO, which costs 26 MiB to ask, would say no."""
-    try:
-        lines = _CPUINFO.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return True
     # Only x86 has a line of this name.
-    flags = next((line for line in lines if line.startswith("flags")), None)
-    return flags is None or any(sign in flags for sign in _SIGNS)
+    flags = re.search("^flags.*", read_cpuinfo(), re.MULTILINE)
+    return flags is None or any(sign in flags[0] for sign in _SIGNS)
 
 
 class Bfloat16:

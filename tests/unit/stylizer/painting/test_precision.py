@@ -165,8 +165,9 @@ def test_openvino_is_asked_only_where_the_processor_may_have_bfloat16(
     if cpuinfo is not None:
         told.write_text(cpuinfo)
     program = (
-        "import pathlib, sys; from stylizer.painting import bfloat16;"
-        "bfloat16._CPUINFO = pathlib.Path(sys.argv[1]); bfloat16.is_supported();"
+        "import pathlib, sys; from shared.media import instructions;"
+        "from stylizer.painting import bfloat16;"
+        "instructions._CPUINFO = pathlib.Path(sys.argv[1]); bfloat16.is_supported();"
         "print('openvino' in sys.modules)"
     )
     said = subprocess.run(
