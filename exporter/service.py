@@ -24,7 +24,7 @@ from exporter.settings import ExporterSettings
 from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.service.backlog import Backlog, PartitionBacklog, measure_backlog, oldest_s
 from shared.service.clients import AzureClients
-from shared.service.health import Health, HealthServer
+from shared.service.health import Health, health_server
 from shared.service.settings import load, refuse
 from shared.storage.blobs import BlobStore
 from shared.tasks.waits import is_cancelled
@@ -152,7 +152,7 @@ def main() -> None:
 async def _run(settings: ExporterSettings) -> None:
     registry, health = process_registry(), Health()
     async with (
-        HealthServer(settings.metrics_host, settings.metrics_port, registry, health),
+        health_server(settings.metrics_host, settings.metrics_port, registry, health),
         AzureClients(settings) as clients,
     ):
         exporting = asyncio.create_task(export(settings, clients, registry, health))

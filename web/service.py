@@ -7,6 +7,7 @@ requests in progress, and exits 0.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Final, NoReturn
 
 import structlog
@@ -14,7 +15,8 @@ from aiohttp import web
 
 from shared.contracts.errors import ConfigurationError
 from shared.service.clients import StorageClients
-from shared.service.health import Health, HealthServer
+from shared.service.health import Health, health_server
+from shared.service.http_server import listening
 from shared.service.runtime import Probe, probe, stop_on_signals
 from shared.service.settings import load, refuse
 from shared.storage.blobs import BlobStore
@@ -55,7 +57,7 @@ async def _run(settings: WebSettings) -> None:
     metrics = WebMetrics(registry)
     health = Health()
     async with (
-        HealthServer(settings.metrics_host, settings.metrics_port, registry, health),
+        health_server(settings.metrics_host, settings.metrics_port, registry, health),
         StorageClients(settings) as clients,
     ):
         blobs = BlobStore(await clients.storage())
@@ -68,34 +70,18 @@ async def _run(settings: WebSettings) -> None:
         runner = web.AppRunner(
             application(studio), access_log=None, shutdown_timeout=settings.drain_timeout_s
         )
-        await runner.setup()
-        try:
-            await _listen(runner, settings)
-            health.serving = True
-            log.info("ready", port=settings.web_port)
-            await in_rounds(
-                "probes",
-                settings.probe_interval_s,
-                lambda: probe(probes, health, metrics),
-                metrics.background_failed,
-                until=stop,
-            )
-            health.serving = False
-            log.info("draining")
-            studio.close()
-        finally:
-            await runner.cleanup()
-            studio.previews.close()
+        with contextlib.closing(studio.previews):
+            async with listening(runner, settings.web_host, settings.web_port, "WEB_PORT"):
+                health.serving = True
+                log.info("ready", port=settings.web_port)
+                await in_rounds(
+                    "probes",
+                    settings.probe_interval_s,
+                    lambda: probe(probes, health, metrics),
+                    metrics.background_failed,
+                    until=stop,
+                )
+                health.serving = False
+                log.info("draining")
+                studio.close()
     log.info("stopped")
-
-
-async def _listen(runner: web.AppRunner, settings: WebSettings) -> None:
-    try:
-        await web.TCPSite(runner, settings.web_host, settings.web_port).start()
-    except OSError as error:
-        raise ConfigurationError(
-            [
-                f"WEB_PORT: cannot listen on port {settings.web_port} of {settings.web_host}: "
-                f"{error.strerror}"
-            ]
-        ) from error

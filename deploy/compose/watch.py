@@ -16,7 +16,7 @@ from functools import partial
 
 from local.watcher import UploadWatcher
 from shared.contracts.errors import ConfigurationError
-from shared.service.health import Health, HealthServer
+from shared.service.health import Health, health_server
 from shared.service.settings import ServiceSettings, load
 from shared.telemetry import logs
 from shared.telemetry.metrics import process_registry
@@ -46,7 +46,7 @@ async def _watch(settings: ServiceSettings) -> None:
         hub=settings.uploads_hub,
         report=partial(health.report, "uploads"),
     )
-    async with HealthServer(
+    async with health_server(
         settings.metrics_host, settings.metrics_port, process_registry(), health
     ):
         watching = asyncio.create_task(watcher.run())

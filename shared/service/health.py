@@ -10,14 +10,14 @@ service drains and exits 1, and its supervisor starts another.
 from __future__ import annotations
 
 import asyncio
-from typing import Self
+from contextlib import AbstractAsyncContextManager
 
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from shared.contracts.errors import ConfigurationError
+from shared.service.http_server import listening
 
 log = structlog.get_logger()
 
@@ -64,46 +64,26 @@ class Health:
         return not problems, "; ".join(problems) or "ready"
 
 
-class HealthServer:
-    """Serves ``/metrics``, ``/healthz`` (live) and ``/readyz`` (ready).
+def health_server(
+    host: str, port: int, registry: CollectorRegistry, health: Health
+) -> AbstractAsyncContextManager[None]:
+    """Return a server of /metrics, /healthz (live) and /readyz (ready); see `listening`."""
 
-    Raises:
-        ConfigurationError: on entering, if the port is not available.
-    """
+    async def healthz(_request: web.Request) -> web.Response:
+        return _answer(*health.live)
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, health: Health) -> None:
-        self._host = host
-        self._port = port
-        self._health = health
-        app = web.Application()
-        app.add_routes(
-            [
-                web.get("/metrics", make_aiohttp_handler(registry)),
-                web.get("/healthz", self._healthz),
-                web.get("/readyz", self._readyz),
-            ]
-        )
-        self._runner = web.AppRunner(app, access_log=None)
+    async def readyz(_request: web.Request) -> web.Response:
+        return _answer(*health.ready)
 
-    async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigurationError(
-                [f"METRICS_PORT: cannot listen on port {self._port}: {error.strerror}"]
-            ) from error
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self._runner.cleanup()
-
-    async def _healthz(self, _request: web.Request) -> web.Response:
-        return _answer(*self._health.live)
-
-    async def _readyz(self, _request: web.Request) -> web.Response:
-        return _answer(*self._health.ready)
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/metrics", make_aiohttp_handler(registry)),
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+        ]
+    )
+    return listening(web.AppRunner(app, access_log=None), host, port, "METRICS_PORT")
 
 
 def _answer(good: bool, sentence: str) -> web.Response:

@@ -28,7 +28,7 @@ from shared.hubs.consumer import Consumer
 from shared.hubs.delivery import Handler
 from shared.service.checkpoints import HubPositions, prepare
 from shared.service.clients import AzureClients
-from shared.service.health import Health, HealthServer
+from shared.service.health import Health, health_server
 from shared.service.settings import ServiceSettings, load, refuse
 from shared.service.storage_clock import StorageClock
 from shared.storage.blobs import BlobStore
@@ -133,7 +133,7 @@ async def _run(
     registry = process_registry()
     metrics = new_metrics(registry)
     async with (
-        HealthServer(settings.metrics_host, settings.metrics_port, registry, health),
+        health_server(settings.metrics_host, settings.metrics_port, registry, health),
         AzureClients(settings) as clients,
     ):
         # It may wait for storage, which must not hold up the end.

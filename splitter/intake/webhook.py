@@ -23,13 +23,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import AsyncExitStack
 from http import HTTPStatus
 from typing import Any, Final, Self
 
 import structlog
 from aiohttp import web
 
-from shared.contracts.errors import ConfigurationError, MessageError, PermanentError, TransientError
+from shared.contracts.errors import MessageError, PermanentError, TransientError
+from shared.service.http_server import listening
 from shared.service.settings import listed
 from shared.tasks.rounds import in_rounds
 from splitter.intake.acceptance import Acceptance
@@ -82,33 +84,27 @@ class Webhook:
         self._metrics = metrics
         self._complaints = Complaints()
         self._connections = Connections(_HEAD_DEADLINE_S)
-        self._sweeping: asyncio.Task[None] | None = None
+        self._closing = AsyncExitStack()
         app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._connections.note])
         app.add_routes([web.post(PATH, self._deliver), web.options(PATH, self._handshake)])
         # No access log: the requested URL may contain the secret.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSING_S)
 
     async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise ConfigurationError(
-                [f"WEBHOOK_PORT: cannot listen on port {self._port}: {error.strerror}"]
-            ) from error
-        self._sweeping = asyncio.create_task(
+        await self._closing.enter_async_context(
+            listening(self._runner, self._host, self._port, "WEBHOOK_PORT")
+        )
+        sweeping = asyncio.create_task(
             in_rounds(
                 "connections", _HEAD_DEADLINE_S / 5, self._sweep, self._metrics.background_failed
             )
         )
+        self._closing.callback(sweeping.cancel)
         log.info("webhook open", port=self.port)
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-        await self._runner.cleanup()
+        await self._closing.aclose()
 
     async def _sweep(self) -> None:
         if self._runner.server is not None:
