@@ -78,6 +78,7 @@ class Job(Value, use_attribute_docstrings=True):
     max_side: int | None = None
     start: float = 0.0
     duration: float | None = None
+    max_frames: int | None = None
     brush: int | None = None
     quality: int | None = None
     codec: str = "h264"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
+from typing import Any
 
 from shared.contracts.status import SplitProgress, Status
+from shared.contracts.style_request import StyleRequest
 from web.models import Job, Live
 
 
@@ -17,19 +19,13 @@ def job_of(
     """Return a job as the API shows it."""
     source = status.source
     left = status.frames - status.frames_stylized if status.frames else None
+    asked: dict[str, Any] = {
+        name: getattr(status.style, name) for name in StyleRequest.model_fields
+    }
     return Job(
+        **asked,
         id=status.job_id,
         video=PurePosixPath(status.video_name).name,
-        style=status.style.style,
-        strength=status.style.strength,
-        preserve_color=status.style.preserve_color,
-        max_side=status.style.max_side,
-        start=status.style.start,
-        duration=status.style.duration,
-        brush=status.style.brush,
-        quality=status.style.quality,
-        codec=status.style.codec,
-        fade=status.style.fade,
         state=status.state,
         ended=status.ended,
         frames=status.frames or None,
