@@ -95,11 +95,6 @@ class Epochs:
         self._runs[track] = run
         return run
 
-    @property
-    def jumps(self) -> bool:
-        """Whether the clock was not continuous."""
-        return bool(self._back or self._ahead)
-
     def warnings(self) -> Iterator[str]:
         """Yield how the clock was not continuous, one sentence each."""
         if self._back:
