@@ -104,6 +104,8 @@ class Conclusion:
         with tracing.span("assemble", {"job_id": job.job_id}, parent=job.trace):
             result = None if job.status.ended else await self._assemble(job)
         self.forget(job.job_id)
+        # Before its user sees that it has ended, and may delete it
+        await self._retry(lambda: self._records.mark_end(job.job_id))
         if not await self._store_end(job):
             return False
         if result and not job.status.result:

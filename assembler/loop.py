@@ -69,7 +69,11 @@ class Assembler:
         self._metrics = metrics
         self._retry = Retry(metrics)
         self._records = Records(
-            blobs, settings.jobs_container, settings.results_container, settings.redrives
+            blobs,
+            settings.jobs_container,
+            settings.results_container,
+            settings.frames_container,
+            settings.redrives,
         )
         stalls = Stalls(settings, blobs, frames, segments.caught_up, metrics)
         self._rounds = Rounds(settings, self._records, stalls, metrics)
@@ -179,7 +183,7 @@ class Assembler:
             self._start_task(self._rounds.save_early(job))
 
     async def _job(self, event: AnyMessage, delivery: Delivery) -> Job | None:
-        """Return the event's job; None if it was concluded here or needs no attention.
+        """Return the event's job; None if it was concluded here, was deleted or needs no attention.
 
         A job that somebody else has ended is taken up once more, because a user, or an assembler
         that died just then, may have left its end unannounced and its blobs behind.
@@ -205,6 +209,9 @@ class Assembler:
         return job
 
     async def _find_or_open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
+        if await self._records.is_end_marked(event.job_id):
+            # Without its record, its user has deleted it, and its events come again.
+            return await self._records.find(event.job_id)
         if isinstance(event, SplitStarted):
             # Usually the job's first event: trying to create the record also looks for one.
             job = self._records.new(first_record(event))

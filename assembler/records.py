@@ -25,21 +25,26 @@ from shared.contracts.status import (
 )
 from shared.hubs.workers import OneAtATime
 from shared.storage.blobs import BlobStore
+from shared.storage.statuses import is_end_marked, mark_end
 
 
 class Records:
     """The status records of one container.
 
-    An unreadable record ends its own job only.
+    An unreadable record ends its own job only. ``frames`` is the container of the marks of jobs'
+    ends, see `shared.storage.statuses`.
 
     Raises:
         TransientError: from every method, when storage is unavailable.
     """
 
-    def __init__(self, blobs: BlobStore, container: str, results: str, redrives: int) -> None:
+    def __init__(
+        self, blobs: BlobStore, container: str, results: str, frames: str, redrives: int
+    ) -> None:
         self._blobs = blobs
         self._container = container
         self._results = results
+        self._frames = frames
         self._redrives = redrives
         self._one_at_a_time = OneAtATime()
 
@@ -58,6 +63,19 @@ class Records:
         elif not status.ended:
             status = status.model_copy(update={"result": None, "error": None})
         return self.new(status, stored.etag)
+
+    async def mark_end(self, job_id: str) -> None:
+        """Note that a job is about to end; to be called before its record says so."""
+        await mark_end(self._blobs, self._frames, job_id)
+
+    async def is_end_marked(self, job_id: str) -> bool:
+        """Return whether a job has ended, or is about to; without a record it was deleted."""
+        return await is_end_marked(self._blobs, self._frames, job_id)
+
+    async def is_deleted(self, job_id: str) -> bool:
+        """Return whether a user has deleted a job since its end."""
+        there = await self._blobs.exists(self._container, status_blob(job_id))
+        return not there and await self.is_end_marked(job_id)
 
     def new(self, status: Status, etag: str | None = None) -> Job:
         """Return a new job with this status."""

@@ -18,13 +18,15 @@ from chaos.clips import look_at
 from chaos.history import BlobCall, Picture, Result
 from client.pipeline import Pipeline
 from shared.contracts.errors import StylestreamError
-from shared.contracts.layout import status_blob
+from shared.contracts.layout import end_blob, status_blob
 from shared.contracts.status import Status
 
 _TEMPORARY: Final = ("frames", "segments", "jobs")
 _READ_HUBS: Final = ("uploads", "frames", "segments")
 _KEPT: Final = ("/status.json", "/opening.json", "/budget.json")
 """What stays of a job: its record, and what identifies its upload's event."""
+_ENDS: Final = end_blob("")
+"""So does the mark of its end."""
 
 
 class StorageView:
@@ -81,7 +83,7 @@ class StorageView:
             f"{container}/{name}"
             for container in _TEMPORARY
             async for name in self._account.get_container_client(container).list_blob_names()
-            if not name.endswith(_KEPT)
+            if not name.endswith(_KEPT) and not name.startswith(_ENDS)
         ]
         return tuple(found)
 

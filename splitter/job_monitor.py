@@ -19,7 +19,7 @@ from shared.contracts.status import SplitProgress, Status, utc_now
 from shared.storage.blobs import BlobStore
 from shared.storage.progress import store_progress
 from shared.storage.retry import Retry
-from shared.storage.statuses import load_status
+from shared.storage.statuses import is_end_marked, load_status
 from shared.tasks.waits import is_set_within
 from splitter.cuts import Cuts
 from splitter.pace import Pace
@@ -138,12 +138,16 @@ class JobMonitor:
         """Return the job's record; None if there is none yet or it cannot be read.
 
         Raises:
-            JobOver: the job has ended.
+            JobOver: the job has ended, and may be deleted by now.
         """
-        container = self._settings.jobs_container
-        status = await self._retry(lambda: load_status(self._blobs, container, self._job_id))
+        jobs, frames = self._settings.jobs_container, self._settings.frames_container
+        status = await self._retry(lambda: load_status(self._blobs, jobs, self._job_id))
         if status is not None and status.ended:
             raise JobOver(f"the job is {status.state}")
+        if status is None and await self._retry(
+            lambda: is_end_marked(self._blobs, frames, self._job_id)
+        ):
+            raise JobOver("the job was deleted")
         return status
 
     async def _record(self, cuts: Cuts) -> None:

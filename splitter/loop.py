@@ -179,8 +179,9 @@ class Splitter:
             await self._run(dataclasses.replace(request, opening=opening, version=None))
 
     async def _has_ended(self, job: str) -> bool:
-        blobs, jobs = self._outlets.blobs, self._settings.jobs_container
-        return await self._outlets.retry(lambda: has_ended(blobs, jobs, job))
+        blobs, inside = self._outlets.blobs, self._settings
+        containers = inside.jobs_container, inside.frames_container
+        return await self._outlets.retry(lambda: has_ended(blobs, *containers, job))
 
     async def _open(self, request: SplitRequest) -> None:
         """Announce the job before there is a slot for its split, so that its user sees it."""

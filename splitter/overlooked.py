@@ -29,7 +29,7 @@ from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
-from shared.storage.statuses import load_status
+from shared.storage.statuses import is_end_marked, load_status
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.uploads import Upload, upload_event
 from splitter.job_monitor import sign_of_life_s
@@ -157,12 +157,14 @@ class Overlooked:
             return _Found(suspect, state, place)
 
     async def _find_state(self, job: str) -> tuple[State, _Place | None]:
-        jobs = self._settings.jobs_container
+        jobs, frames = self._settings.jobs_container, self._settings.frames_container
         record = await load_status(self._blobs, jobs, job)
         if record is not None and record.ended:
             return "done", None
+        if record is None and await is_end_marked(self._blobs, frames, job):
+            return "done", None  # only its record was deleted
         place = None if record is None else _place(record)
-        if await self._blobs.exists(self._settings.frames_container, manifest_blob(job)):
+        if await self._blobs.exists(frames, manifest_blob(job)):
             # The assembler does the rest, unless it does not know the job.
             return "nobody" if record is None else "done", place
         split = read_progress(await self._blobs.read(jobs, progress_blob(job)))

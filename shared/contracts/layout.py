@@ -63,6 +63,11 @@ def opening_blob(identity: str) -> str:
     return f"{identity}/opening.json"
 
 
+def end_blob(job: str) -> str:
+    """Name the blob (frames container) that says that a job has ended, even without its record."""
+    return f"ended/{job}"
+
+
 def progress_blob(job: str) -> str:
     """Name the blob (jobs container) that records the progress of a job's split."""
     return f"{job}/split.json"

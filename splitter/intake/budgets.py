@@ -25,6 +25,7 @@ from shared.contracts.status import readable_status
 from shared.contracts.values import first_problem
 from shared.hubs.workers import OneAtATime
 from shared.storage.blobs import BlobStore
+from shared.storage.statuses import is_end_marked
 from splitter.budget import PAUSE_S, Budget, Entry, Ledger, Sharing, uploader_of
 
 log = structlog.get_logger()
@@ -136,11 +137,14 @@ class Budgets:
         for job in ledger.open:
             record = await self._blobs.read(self._records, status_blob(job))
             status = readable_status(record)
-            # A job of today may have no record yet; an older one's was deleted by its user.
-            gone = record is None and ledger.jobs[job].day != day
+            gone = record is None and await self._is_deleted(job, ledger.jobs[job], day)
             if gone or (status is not None and status.ended):
                 ended.add(job)
         return ended
+
+    async def _is_deleted(self, job: str, entry: Entry, day: str) -> bool:
+        """Return whether a job without a record was deleted by its user, or has none yet."""
+        return entry.day != day or await is_end_marked(self._blobs, self._container, job)
 
 
 def ledger_blob(name: str, sharing: Sharing = "folder") -> str:

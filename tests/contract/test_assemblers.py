@@ -103,7 +103,10 @@ async def there(bench: Bench, job: str) -> Status:
 async def failed_behind_others(bench: Bench, **others: object) -> tuple[Job, Status | None]:
     """Fail a job whose record somebody else has changed meanwhile; return it and its record."""
     job_id, container = uuid.uuid4().hex[:24], bench.settings.jobs_container
-    records = Records(bench.blobs, container, bench.settings.results_container, redrives=3)
+    inside = bench.settings
+    records = Records(
+        bench.blobs, container, inside.results_container, inside.frames_container, redrives=3
+    )
     await bench.hub.by_job(started(job_id))
     await bench.until(lambda: bench.look(job_id))
     job = await records.find(job_id)
@@ -234,6 +237,7 @@ async def test_the_end_that_another_assembler_stored_is_taken_over(
             bench.blobs,
             bench.settings.jobs_container,
             bench.settings.results_container,
+            bench.settings.frames_container,
             redrives=3,
         )
         job_id = uuid.uuid4().hex[:24]

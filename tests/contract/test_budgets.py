@@ -13,6 +13,7 @@ from shared.contracts.layout import status_blob
 from shared.contracts.messages import SplitStarted
 from shared.contracts.style_request import StyleRequest
 from shared.storage.blobs import BlobStore
+from shared.storage.statuses import mark_end
 from splitter.budget import Budget, Ledger, Sharing
 from splitter.intake.budgets import Budgets, ledger_blob
 
@@ -93,6 +94,21 @@ async def test_a_clock_that_is_set_back_keeps_nobody_out(
         )
         record = first_record(started).model_copy(update={"state": "cancelled"})
         await blobs.create(container, status_blob("first"), record.to_json())
+        assert await budgets.admit("eve/2.mp4", 10, "second")
+
+
+async def test_a_job_that_has_ended_and_was_deleted_counts_as_open_no_longer(
+    storage_connection: str,
+) -> None:
+    container = f"b{uuid.uuid4().hex}"
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(container)
+        blobs, clock = BlobStore(account), Clock()
+        budgets = Budgets(Budget(open_jobs=1), blobs, container, container, now=clock)
+        assert await budgets.admit("eve/1.mp4", 10, "first")
+        assert not await budgets.admit("eve/2.mp4", 10, "second"), "its record may come yet"
+        clock.now += timedelta(seconds=20)
+        await mark_end(blobs, container, "first")
         assert await budgets.admit("eve/2.mp4", 10, "second")
 
 

@@ -84,7 +84,8 @@ async def looked_after(storage: str) -> AsyncIterator[tuple[Rounds, Looking, Rec
             await client.create_container(container)
         blobs = BlobStore(client)
         metrics = AssemblerMetrics(CollectorRegistry())
-        records = Records(blobs, settings.jobs_container, settings.results_container, 3)
+        kinds = settings.jobs_container, settings.results_container, settings.frames_container
+        records = Records(blobs, *kinds, redrives=3)
         frames = FramesHub(settings, blobs, None)  # type: ignore[arg-type]
         stalls = Looking(settings, blobs, frames, nobody_knows, metrics)
         stalls.looked, stalls.at_once = [], []

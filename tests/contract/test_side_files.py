@@ -87,7 +87,7 @@ async def assembly_of(
         segments_container=container,
         results_container=container,
     )
-    publication = Publication(blobs, container, Records(blobs, container, container, redrives=0))
+    publication = Publication(blobs, container, Records(blobs, *[container] * 3, redrives=0))
     metrics = AssemblerMetrics(registry or CollectorRegistry())
     return Assembly(settings, blobs, publication, metrics), container
 

@@ -56,7 +56,7 @@ class Desk:
 
     def follow_split(self, film: Film) -> Job:
         """Follow a job whose video is still being split."""
-        records = Records(self.blobs, self.container, self.container, redrives=0)
+        records = Records(self.blobs, *[self.container] * 3, redrives=0)
         return records.new(first_record(started(film.job_id)))
 
     async def _count(self, job: Job) -> bool:
