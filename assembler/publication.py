@@ -116,6 +116,9 @@ class Publication:
             await self._blobs.delete(self._container, aside)
             raise
         await self._records.move_result(older, plain, aside)
+        if await self._records.is_deleted(older):
+            # While it was moved; whoever deleted it knew only its plain name.
+            await self._blobs.delete(self._container, aside)
         return replaced is not None
 
     async def _create(self, name: str, manifest: Manifest, result: SealedFile) -> bool:

@@ -2,7 +2,8 @@
 
 The record of a cancelled job is what tells the services to stop. If it were deleted before its
 assembler has seen it, the job would continue, and its result would be published. So it stays until
-then, hidden, and the assembler deletes it.
+then, hidden, and the assembler deletes it. What tells services that the events of any other deleted
+job are old is in `shared.storage.statuses`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import datetime
 
 from client.account import Containers
 from shared.contracts.layout import job_id, status_blob
-from shared.contracts.status import CLOSED, DELETED, Status
+from shared.contracts.status import CLOSED, DELETED, Status, read_status
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobFacts
 
@@ -20,22 +21,24 @@ ListJobs = Callable[[], Awaitable[list[Status]]]
 
 
 async def delete_job(
-    blobs: BlobStore, containers: Containers, status: Status, list_jobs: ListJobs
+    blobs: BlobStore, containers: Containers, job: str, list_jobs: ListJobs
 ) -> None:
-    """Delete the job of ``status``, which has ended; see `client.pipeline.Pipeline.delete`."""
-    uploads, name = containers.uploads, status.video_name
-    while upload := await blobs.facts(uploads, name):
-        if not await _is_upload_of(status, upload, containers, list_jobs):
-            break
-        await blobs.delete(uploads, name, etag=upload.etag)
-    if status.result is not None:
-        result = await blobs.facts(containers.results, status.result)
-        if result is not None and is_result_of(status.job_id, result):
-            await blobs.delete(containers.results, status.result, etag=result.etag)
-    if status.state == "cancelled" and await _hide(blobs, containers.jobs, status.job_id):
+    """Delete an ended job; see `client.pipeline.Pipeline.delete`."""
+    jobs, name = containers.jobs, status_blob(job)
+    # A record that changes meanwhile is read again: its result may have been renamed.
+    while (record := await blobs.fetch(jobs, name)) and DELETED not in record.metadata:
+        status = read_status(record.data)
+        await _delete_upload(blobs, containers, status, list_jobs)
+        await _delete_result(blobs, containers.results, status)
+        if status.state == "cancelled" and CLOSED not in record.metadata:
+            hidden = {**record.metadata, DELETED: "yes"}
+            await blobs.annotate(jobs, name, hidden, etag=record.etag)
+        else:
+            await blobs.delete(jobs, name, etag=record.etag)
+    if record is not None:
         return
     # Again until there is nothing: a studio may store a picture beside the record meanwhile.
-    while await blobs.delete_all(containers.jobs, f"{status.job_id}/"):
+    while await blobs.delete_all(jobs, f"{job}/"):
         pass
 
 
@@ -44,14 +47,21 @@ def is_result_of(job: str, result: BlobFacts | None) -> bool:
     return result is not None and result.metadata.get("job_id") == job
 
 
-async def _hide(blobs: BlobStore, container: str, job: str) -> bool:
-    """Mark a cancelled job's record as deleted; return False if nothing needs it any more."""
-    name = status_blob(job)
-    while (stored := await blobs.facts(container, name)) and CLOSED not in stored.metadata:
-        marked = {**stored.metadata, DELETED: "yes"}
-        if await blobs.annotate(container, name, marked, etag=stored.etag):
-            return True
-    return False
+async def _delete_upload(
+    blobs: BlobStore, containers: Containers, status: Status, list_jobs: ListJobs
+) -> None:
+    uploads, name = containers.uploads, status.video_name
+    while upload := await blobs.facts(uploads, name):
+        if not await _is_upload_of(status, upload, containers, list_jobs):
+            return
+        await blobs.delete(uploads, name, etag=upload.etag)
+
+
+async def _delete_result(blobs: BlobStore, container: str, status: Status) -> None:
+    if status.result is not None:
+        result = await blobs.facts(container, status.result)
+        if result is not None and is_result_of(status.job_id, result):
+            await blobs.delete(container, status.result, etag=result.etag)
 
 
 async def _is_upload_of(

@@ -149,15 +149,17 @@ class Pipeline:
         return View(status, progress)
 
     async def watch(self, job: str) -> AsyncIterator[View]:
-        """Poll a job until it has ended; the last view shows how.
+        """Poll a job until it has ended; the last view shows how, or no status if it was deleted.
 
         Raises:
             TransientError: see `polled`.
         """
+        begun = False
         async for view in polled(lambda: self.view(job), POLL_S, FIRST_POLL_S):
             yield view
-            if view.status is not None and view.status.ended:
+            if begun if view.status is None else view.status.ended:
                 return
+            begun = view.status is not None
 
     async def status(self, job: str) -> Status:
         """Return the record of an existing job."""
@@ -243,14 +245,17 @@ class Pipeline:
         status = await self.status(job)
         if not status.ended:
             raise StylestreamError(f"job {job} is {status.state}: cancel it first")
-        await delete_job(self._blobs, self._containers, status, self.list)
+        await delete_job(self._blobs, self._containers, job, self.list)
 
     async def _result(self, job: str) -> str:
         """Return the name of a job's result, after checking that the blob is the job's own."""
-        result = _result_of(await self.status(job))
-        if not is_result_of(job, await self._blobs.facts(self._containers.results, result)):
-            raise self._is_gone(result)
-        return result
+        result = None
+        # It may just be making room for a newer version's: then its record names its new place.
+        while (named := _result_of(await self.status(job))) != result:
+            result = named
+            if is_result_of(job, await self._blobs.facts(self._containers.results, result)):
+                return result
+        raise self._is_gone(named)
 
     def _is_gone(self, result: str) -> StylestreamError:
         return StylestreamError(

@@ -75,6 +75,10 @@ class Opened:
         await self.blobs.replace(self.names["jobs"], status_blob(status.job_id), record)
         return status
 
+    async def result(self, job: str, name: str, video: bytes) -> None:
+        """Leave a job's result."""
+        await self.blobs.create(self.names["results"], name, video, metadata={"job_id": job})
+
     async def segment(
         self, job: str, number: int, frames: int = 4, encoder: str = "", *, late: int = 0
     ) -> None:

@@ -16,6 +16,7 @@ from cli.report import Report
 from local.defaults import DEFAULT_STYLE, gallery
 from local.engines import find_painting_problems
 from shared.contracts.errors import ConfigurationError, StyleError
+from shared.contracts.status import Failure
 from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 FAILED: Final = 1
 DEGRADED: Final = 3
 """Exit codes: a job failed; damaged parts of a video are missing from its result."""
+
+_DELETED: Final = Failure(code="DELETED", message="somebody has deleted the job")
 
 UNNOTICED_S: Final = 30.0
 """A running splitter has noticed an upload after this long."""
@@ -135,18 +138,24 @@ async def wait_for(
 ) -> Status | None:
     """Show a job's progress until it has ended; return its last record.
 
-    When ``patience`` ends, ``unnoticed`` is printed, and None is returned.
+    A job that somebody deletes meanwhile has failed. When ``patience`` ends, ``unnoticed`` is
+    printed, and None is returned.
     """
+    last: Status | None = None
     async for view in pipeline.watch(submission.job_id):
-        progress.show(meter, view.status, view.split)
-        if patience.see(submission.job_id, view.status):
+        status = view.status
+        if status is None and last is not None:
+            status = last.model_copy(update={"state": "failed", "error": _DELETED})
+        last = status
+        progress.show(meter, status, view.split)
+        if patience.see(submission.job_id, status):
             print(
                 f"stylestream: {escaped(submission.video_name)}: {unnoticed}",
                 file=sys.stderr,
                 flush=True,
             )
             return None
-    return view.status
+    return last
 
 
 def tell(report: Report, progress: JobProgress, *, as_json: bool) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from azure.storage.blob.aio import BlobServiceClient
 from manifests import manifest
 
 from assembler.publication import Publication
 from assembler.records import Records
 from assembler.verify import corrupt_result
+from client.account import Containers
+from client.pipeline import Pipeline
 from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
 from shared.contracts.status import Status, read_status, utc_now
@@ -32,8 +36,10 @@ BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 class Bench:
     """Containers of a test's own, and who publishes there."""
 
+    client: BlobServiceClient
     blobs: BlobStore
     publication: Publication
+    records: Records
     results: str
     jobs: str
     folder: Path
@@ -51,8 +57,13 @@ class Bench:
             updated_at=utc_now(),
             result=name,
         )
+        await self.records.mark_end(version.job_id)
         await self.blobs.replace(self.jobs, status_blob(version.job_id), record.to_json())
         return name
+
+    def user(self) -> Pipeline:
+        """Return what users have of it; their uploads are gone already."""
+        return Pipeline(self.client, Containers(self.jobs, self.results, self.jobs))
 
     def file(self, content: bytes) -> SealedFile:
         path = self.folder / "result.mp4"
@@ -76,9 +87,9 @@ async def bench(storage_connection: str, tmp_path: Path) -> AsyncIterator[Bench]
         for kind in "rj":
             await client.create_container(f"{kind}{name}")
         blobs = BlobStore(client)
-        records = Records(blobs, f"j{name}", f"r{name}", redrives=0)
+        records = Records(blobs, f"j{name}", f"r{name}", f"j{name}", redrives=0)
         publication = Publication(blobs, f"r{name}", records)
-        yield Bench(blobs, publication, f"r{name}", f"j{name}", tmp_path)
+        yield Bench(client, blobs, publication, records, f"r{name}", f"j{name}", tmp_path)
 
 
 def version(number: int, name: str = "film.mp4") -> Manifest:
@@ -172,3 +183,67 @@ async def test_only_the_cancelled_jobs_result_is_withdrawn(bench: Bench) -> None
     assert (await bench.contents())[plain(second)] == b"two"
     await bench.publication.withdraw(second.job_id, plain(second))
     assert set(await bench.contents()) == {own(first)}
+
+
+class Interrupted:
+    """Blobs of which one method does something else first, or after it, the first time."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+        self._original = getattr(BlobStore, method)
+        self._steps: list[Callable[[], Awaitable[object]]] = []
+        self._wanted: tuple[str, str] | None = None
+        monkeypatch.setattr(BlobStore, method, self._call())
+
+    def then(self, wanted: tuple[str, str], step: Callable[[], Awaitable[object]]) -> None:
+        """Do ``step`` right after the method was called for the blob that is ``wanted``."""
+        self._wanted, self._steps = wanted, [step]
+
+    def _call(self) -> Callable[..., Awaitable[Any]]:
+        async def call(blobs: BlobStore, *args: Any, **options: Any) -> Any:
+            answer = await self._original(blobs, *args, **options)
+            if args[:2] == self._wanted and self._steps:
+                await self._steps.pop()()
+            return answer
+
+        return call
+
+
+async def test_a_job_deleted_while_its_result_makes_room_for_a_newer_one_leaves_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = version(0), version(1)
+    await bench.publish(first, b"one")
+    copied = Interrupted(monkeypatch, "copy")
+    copied.then((bench.results, plain(first)), lambda: bench.user().delete(first.job_id))
+    assert await bench.publish(second, b"two") == plain(second)
+    assert await bench.contents() == {plain(second): b"two"}
+    assert [job.job_id for job in await bench.user().list()] == [second.job_id]
+
+
+async def test_a_deletion_during_which_a_newer_result_takes_the_name_deletes_what_made_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = version(0), version(1)
+    await bench.publish(first, b"one")
+    read = Interrupted(monkeypatch, "fetch")
+    name = status_blob(first.job_id)
+
+    async def before_that() -> None:
+        # ``delete`` itself looks at the record first.
+        read.then((bench.jobs, name), lambda: bench.publish(second, b"two"))
+
+    read.then((bench.jobs, name), before_that)
+    await bench.user().delete(first.job_id)
+    assert await bench.contents() == {plain(second): b"two"}
+    assert [job.job_id for job in await bench.user().list()] == [second.job_id]
+
+
+async def test_a_result_is_found_while_it_makes_room_for_a_newer_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = version(0), version(1)
+    await bench.publish(first, b"one")
+    read = Interrupted(monkeypatch, "fetch")
+    read.then((bench.jobs, status_blob(first.job_id)), lambda: bench.publish(second, b"two"))
+    path = await bench.user().fetch(first.job_id, bench.folder / "mine.mp4")
+    assert path.read_bytes() == b"one"

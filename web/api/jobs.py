@@ -12,6 +12,7 @@ from typing import Final, Literal
 from aiohttp import web
 from pydantic import Field
 
+from client.deletion import is_result_of
 from shared.contracts.errors import StylestreamError, TransientError
 from shared.contracts.status import State
 from web.access.guard import USER
@@ -121,7 +122,7 @@ class _Follower:
         self._seen: int | None = None
         self._state: Literal["ready", "away"] | None = None
         self.done = False
-        """Whether the one job has ended."""
+        """Whether the one job has ended, or was deleted."""
 
     async def news(self) -> list[bytes]:
         """Return the events that the client has not been sent.
@@ -137,7 +138,7 @@ class _Follower:
         # A new client knows no jobs that could be gone.
         lost = [job for job in gone if self._seen is not None and self._only in (None, job)]
         self._seen = self._board.revision
-        self.done = self._only is not None and any(job.ended for job in mine)
+        self.done = self._only is not None and (bool(lost) or any(job.ended for job in mine))
         return [
             *(_event("job", job.model_dump_json()) for job in mine),
             *(_event("gone", json.dumps(job)) for job in lost),
@@ -181,14 +182,24 @@ async def _obey(order: Awaitable[object]) -> None:
 
 async def send_result(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Send the painted video."""
-    entry = await entry_of(studio, request)
-    if entry.status.result is None:
-        raise not_found(f"job {entry.job.id} is {entry.job.state} and has no result")
-    container = studio.settings.results_container
+    container, result = studio.settings.results_container, await _result_of(studio, request)
     download = "download" in request.query
-    return await send_blob(
-        request, studio.pieces, container, entry.status.result, download=download
-    )
+    return await send_blob(request, studio.pieces, container, result, download=download)
+
+
+async def _result_of(studio: Studio, request: web.Request) -> str:
+    """Return the name of a job's result; another job's may have its former name by now."""
+    entry, before = await entry_of(studio, request), ""
+    while (result := entry.status.result) is not None:
+        facts = await studio.pieces.facts(studio.settings.results_container, result)
+        if is_result_of(entry.job.id, facts):
+            return result
+        if result == before:
+            raise not_found(f"{result} no longer exists in storage")
+        before = result
+        await studio.board.reread(entry.job.id)
+        entry = await entry_of(studio, request)
+    raise not_found(f"job {entry.job.id} is {entry.job.state} and has no result")
 
 
 async def send_source(studio: Studio, request: web.Request) -> web.StreamResponse:
@@ -231,7 +242,7 @@ ENDPOINTS: Final = (
     Endpoint(
         "GET",
         f"{ONE_JOB}/events",
-        "Follow a job until it has ended, by the same events",
+        "Follow a job until it has ended or is deleted, by the same events",
         follow_job,
         answer=EVENTS,
         refusals=_MISSING,

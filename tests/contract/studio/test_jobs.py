@@ -104,6 +104,15 @@ async def test_a_follower_of_one_job_hears_only_of_that_job_until_it_ends(studio
             assert answer.status == 404
 
 
+async def test_a_follower_of_one_job_is_told_that_it_was_deleted_and_waits_no_longer(studio):
+    job = (await studio.job()).job_id
+    async with studio.session() as session, session.get(f"/api/jobs/{job}/events") as events:
+        assert [of for _, of in await heard(events)] == [job, ""]
+        await studio.blobs.delete(studio.names["jobs"], status_blob(job))
+        assert await heard(events) == [("gone", job)]
+        assert await events.content.read() == b""
+
+
 async def test_the_job_of_an_upload_is_announced_before_all_jobs_are_listed(studio, monkeypatch):
     async with studio.session() as session, session.get("/api/events") as events:
         assert (await heard(events))[0][0] == "ready"
@@ -147,8 +156,8 @@ async def heard(events: aiohttp.ClientResponse) -> list[tuple[str, str]]:
 
 async def test_a_result_comes_whole_or_in_ranges_and_under_its_name(studio):
     video = secrets.token_bytes((4 << 20) + 1000)
-    await studio.blobs.create(studio.names["results"], "x/Fête.the-scream.mp4", video)
     job = (await studio.job(state="done", result="x/Fête.the-scream.mp4")).job_id
+    await studio.result(job, "x/Fête.the-scream.mp4", video)
     address = f"/api/jobs/{job}/result"
     async with studio.session() as session:
         async with session.get(address) as answer:
@@ -195,6 +204,25 @@ async def test_a_thumbnail_is_made_once_and_outlives_the_segments(studio):
         await studio.blobs.delete_all(studio.names["segments"], job)
         assert await body(session, f"/api/jobs/{job}/thumbnail.jpg") == first
     assert first.startswith(b"\xff\xd8")
+
+
+async def test_a_jobs_result_is_its_own_though_a_newer_version_has_taken_its_name(
+    studio, monkeypatch
+):
+    monkeypatch.setattr(board, "_DISCOVERY_S", float("inf"))
+    older = await studio.job(state="done", result="film.mp4")
+    async with studio.session() as session:
+        await body(session, "/api/jobs")  # the studio knows the name
+        await studio.result(older.job_id, "film.1f3a.mp4", b"older")
+        await studio.job(job_id=older.job_id, state="done", result="film.1f3a.mp4")
+        newer = await studio.job(state="done", result="film.mp4")
+        await studio.result(newer.job_id, "film.mp4", b"newer")
+        assert await body(session, f"/api/jobs/{older.job_id}/result") == b"older"
+        await studio.blobs.delete(studio.names["results"], "film.1f3a.mp4")
+        gone = await studio.job(state="done", result="film.mp4")
+        async with session.get(f"/api/jobs/{gone.job_id}/result") as answer:
+            assert answer.status == 404
+            assert "no longer exists" in await problem(answer)
 
 
 @pytest.mark.parametrize("until", ["it was deleted", "all that it has was listed"])

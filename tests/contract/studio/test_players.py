@@ -128,7 +128,7 @@ async def test_sound_comes_with_the_result_where_the_browser_cannot_play_the_ori
         await when(page, lambda seen: seen["time"] > 0.2)
         await page.click("#mute")
         video = Video(frames=SEGMENTS * FRAMES, size=(64, 48), sounds=[Sound(duration_s=5)]).make()
-        await studio.blobs.create(studio.names["results"], "beach.painted.mp4", video)
+        await studio.result(job, "beach.painted.mp4", video)
         await studio.job(**record, state="done", result="beach.painted.mp4")
         over = await when(page, lambda seen: seen["source"].endswith("/result"), 20)
         assert not over["muted"]
@@ -229,7 +229,7 @@ async def end(
 ) -> None:
     """Let the job be done, and see the result take the place of the playlist."""
     assert (await look(page))["source"].endswith("/live.m3u8")
-    await studio.blobs.create(studio.names["results"], "beach.painted.mp4", video or film())
+    await studio.result(job, "beach.painted.mp4", video or film())
     await studio.job(job_id=job, video_name="beach.mp4", state="done", result="beach.painted.mp4")
     over = await when(page, lambda seen: seen["source"].endswith("/result") and seen["time"] > 0)
     assert (over["error"], over["muted"]) == (None, False)

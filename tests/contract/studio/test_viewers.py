@@ -55,7 +55,7 @@ async def begun(studio: Opened) -> tuple[str, bytes]:
     job = (await studio.job(result="clip.great-wave.mp4", state="done")).job_id
     video = bytes(range(251)) * (PIECE_BYTES // 251 + 2)
     await studio.blobs.create(studio.names["uploads"], "clip.mp4", video)
-    await studio.blobs.create(studio.names["results"], "clip.great-wave.mp4", b"painted")
+    await studio.result(job, "clip.great-wave.mp4", b"painted")
     for number in range(SEGMENTS):
         await studio.segment(job, number)
     return job, video
