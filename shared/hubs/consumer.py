@@ -76,8 +76,8 @@ class Consumer:
         self._checkpoint_interval_s = checkpoint_interval_s
         self._metrics = metrics
         self._on_unrecoverable = on_unrecoverable
-        self._on_released: Released | None = None
-        self._on_settled: Settled | None = None
+        self._on_released: Released = lambda _partition_id: None
+        self._on_settled: Settled = lambda _anew: None
         self._client: EventHubConsumerClient | None = None
         self._partitions: dict[str, OwnedPartition] = {}
         self._releases: set[asyncio.Task[object]] = set()
@@ -89,7 +89,7 @@ class Consumer:
         self._checkpointer = Checkpointer(self._partitions, self._identity, metrics)
         self._handovers = Handovers(self._partitions, self._checkpointer.flush)
 
-    def on_released(self, callback: Released, settled: Settled | None = None) -> None:
+    def on_released(self, callback: Released, settled: Settled = lambda _anew: None) -> None:
         """Call ``callback`` with each partition that we lose, and ``settled`` in `settle`."""
         self._on_released, self._on_settled = callback, settled
 
@@ -223,8 +223,7 @@ class Consumer:
         """
         client = await self.client()
         anew = await self._identity.changed(client, [p.began_in for p in self._partitions.values()])
-        if self._on_settled is not None:
-            self._on_settled(anew)
+        self._on_settled(anew)
         return anew
 
     async def _behind(self) -> bool:
@@ -318,7 +317,7 @@ class Consumer:
         # Events in hand from a hub that was recreated do not come again.
         partition.close(passed_on=not self._begins_anew)
         self._metrics.released(partition.context.partition_id)
-        if self._on_released is not None and partition.passed_on:
+        if partition.passed_on:
             self._on_released(partition.context.partition_id)
 
     def _claimed_partition(self) -> OwnedPartition | None:
