@@ -25,16 +25,9 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from av.video.reformatter import (
-    ColorPrimaries,
-    ColorRange,
-    Colorspace,
-    ColorTrc,
-    Interpolation,
-    VideoReformatter,
-)
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from shared.media.pixels import plane_arrays
+from shared.media.pixels import plane_arrays, tag_as_bt709
 from splitter.media.deinterlace import Deinterlacer
 from splitter.media.graphs import FilterChain
 from splitter.media.orientation import Orientation, orientation_of
@@ -136,10 +129,7 @@ class Normaliser:
             frame = self._pad(frame)
         frame = self._to_bt709_upright(frame)
         frame.pts, frame.duration = pts, duration
-        frame.colorspace = Colorspace.ITU709
-        frame.color_range = ColorRange.MPEG
-        frame.color_primaries = ColorPrimaries.BT709
-        frame.color_trc = ColorTrc.BT709
+        tag_as_bt709(frame)
         return frame
 
     def _to_planar(self, frame: av.VideoFrame) -> av.VideoFrame:
