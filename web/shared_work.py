@@ -12,6 +12,21 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+class InFlight(Generic[K, V]):
+    """Work by key: requests while it is under way wait for it, and share its result or failure."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[K, asyncio.Task[V]] = {}
+
+    async def get(self, key: K, make: Callable[[], Coroutine[None, None, V]]) -> V:
+        """Return what ``make`` makes, or what it is making already for the same ``key``."""
+        if (task := self._tasks.get(key)) is None:
+            task = self._tasks[key] = asyncio.create_task(make())
+            task.add_done_callback(lambda _: self._tasks.pop(key))
+        # Shielded: a request that is cancelled must not cancel the work for the others.
+        return await asyncio.shield(task)
+
+
 class SharedBytes(Generic[K]):
     """Bytes by key, made when first requested; a cache of a total size that drops the oldest use.
 
@@ -23,25 +38,17 @@ class SharedBytes(Generic[K]):
         self._most_bytes = most_bytes
         self._kept: OrderedDict[K, bytes] = OrderedDict()
         self._size = 0
-        self._making: dict[K, asyncio.Task[bytes]] = {}
+        self._making = InFlight[K, bytes]()
 
     async def get(self, key: K, make: Callable[[], Awaitable[bytes]]) -> bytes:
         """Return the value of ``key``, made by ``make`` if it is not kept."""
         if (kept := self._kept.get(key)) is not None:
             self._kept.move_to_end(key)
             return kept
-        task = self._making.get(key)
-        if task is None:
-            task = asyncio.create_task(self._make(key, make))
-            self._making[key] = task
-        # Shielded: a request that is cancelled must not cancel the work for the others.
-        return await asyncio.shield(task)
+        return await self._making.get(key, lambda: self._make(key, make))
 
     async def _make(self, key: K, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        try:
-            made = await make()
-        finally:
-            del self._making[key]
+        made = await make()
         self._kept[key] = made
         self._size += len(made)
         while self._size > self._most_bytes and len(self._kept) > 1:

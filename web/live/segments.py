@@ -16,7 +16,7 @@ from shared.storage.descriptions import Content
 from shared.storage.seals import check_seal
 from web.live.index import Index
 from web.live.remux import codec_of, init_fragment, media_fragment
-from web.shared_work import SharedBytes
+from web.shared_work import InFlight, SharedBytes
 
 _Maker = Callable[[bytes, SegmentPlace], bytes]
 
@@ -45,7 +45,7 @@ class Segments:
         self._blobs = blobs
         self._container = container
         self._fragments = SharedBytes[tuple[str, int | str]](cache_bytes)
-        self._fetching: dict[tuple[str, int], asyncio.Task[Content | None]] = {}
+        self._fetching = InFlight[tuple[str, int], Content | None]()
         self._followed: OrderedDict[str, _Followed] = OrderedDict()
 
     async def index(self, job: str, *, ended: bool) -> Index:
@@ -105,11 +105,7 @@ class Segments:
 
     async def _fetch(self, job: str, number: int) -> Content | None:
         """Return a segment from storage; simultaneous calls share one request."""
-        key = (job, number)
-        if (task := self._fetching.get(key)) is None:
-            task = self._fetching[key] = asyncio.create_task(self._fetch_checked(job, number))
-            task.add_done_callback(lambda _: self._fetching.pop(key))
-        return await asyncio.shield(task)
+        return await self._fetching.get((job, number), lambda: self._fetch_checked(job, number))
 
     async def _fetch_checked(self, job: str, number: int) -> Content | None:
         content = await self._blobs.fetch(self._container, chunk_blob(job, number))
