@@ -183,21 +183,19 @@ class Conclusion:
     async def _make(self, job: Job, manifest: Manifest) -> Published:
         """Make and publish the result; if the disk is full, wait for room and try once more."""
         draft = self._drafts.of(manifest.job_id)
-        begun: int | None = None
 
         async def in_turn() -> Published:
-            nonlocal begun, draft
+            nonlocal draft
             # Held only while working: a result that waits to be tried again lets others go first.
             async with self._room:
                 job.assemble()
                 if draft is not None:
                     if published := await self._publish(manifest, draft):
                         return published
-                    begun, draft = 0 if draft.counted else None, None
-                if begun is None:
-                    begun = await self._attempts.begin(manifest)
+                    draft = None
+                earlier = await self._attempts.begin(manifest)
                 # Before the video is given up, it is made once without tracks beside the picture.
-                last = begun == self._settings.assembly_attempts
+                last = earlier == self._settings.assembly_attempts
                 return await self._assembly.run(
                     manifest, picture_only=last, make_room=self._drafts.drop_all
                 )

@@ -104,8 +104,6 @@ class Draft:
         retry: Retry,
         job: Job,
     ) -> None:
-        self.counted = False
-        """Whether the draft was counted as an attempt at the job's result."""
         self._work_dir = work_dir
         self._job = job
         self._materials = materials
@@ -143,8 +141,7 @@ class Draft:
         try:
             with work_folder(self._work_dir) as folder:
                 fetched = await self._fetch_during_split(folder)
-                self.counted = await self._count(self._job)
-                if self.counted:
+                if await self._count(self._job):
                     self._written.set_result(await self._join(folder, fetched))
                     await asyncio.Event().wait()  # leaving the context deletes the folder
         except Exception as error:  # making the result from storage reports the cause
