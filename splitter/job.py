@@ -106,18 +106,15 @@ class SplitJob:
             GivenBack: the service is shutting down; another splitter will split the video.
         """
         try:
-            source, end = await self._split_and_monitor()
-            # Writes of earlier attempts too: whoever ends the job deletes what it then finds.
-            await self._shipping.settle()
-            await self._seal(source, end)
+            try:
+                source, end = await self._split_and_monitor()
+            finally:
+                # Of all attempts: whoever ends the job deletes what there is then, and no more.
+                await self._shipping.settle()
         except JobOver:
-            await self._shipping.settle()
             await clear_up(self._job_id, self._settings, self._outlets)
             raise
-        except BaseException:
-            # The failure sets off the cleanup: nothing may reach storage after that.
-            await self._shipping.settle()
-            raise
+        await self._seal(source, end)
         return Extent(end.chunks, end.frames)
 
     async def _split_and_monitor(self) -> tuple[Source, SplitEnd]:
