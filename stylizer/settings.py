@@ -85,16 +85,6 @@ class PaintingSettings(BaseSettings):
         return self.engine in {"cuda", "tensorrt"}
 
     @property
-    def chosen(self) -> dict[str, str]:
-        """What `settle` has chosen, as environment variables for a child process."""
-        return {
-            "ENGINE": self.engine,
-            "PRECISION": self.precision,
-            "SEGMENT_ENCODER": self.segment_encoder,
-            "CHUNK_DECODER": self.chunk_decoder,
-        }
-
-    @property
     def lane_count(self) -> int:
         """How many chunks are painted at once."""
         if self.lanes is not None:

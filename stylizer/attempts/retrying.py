@@ -181,7 +181,8 @@ class RetryingPainter:
             GivenBack: none starts, and the service has failed, or it is shutting down.
         """
         chosen = {
-            **self._settings.chosen,
+            "ENGINE": self._settings.engine,
+            "PRECISION": self._settings.precision,
             "SEGMENT_ENCODER": codecs.encoder,
             "CHUNK_DECODER": codecs.decoder,
         }
