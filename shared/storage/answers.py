@@ -9,6 +9,8 @@ Source: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, Final
@@ -165,3 +167,16 @@ def failure(verb: str, container: str, name: str, error: AzureError) -> Stylestr
             return LockedError(f"{what}: {sentence(error)}")
         case _:
             return TransientError(f"{what}: {sentence(error)}")
+
+
+@contextmanager
+def answered(verb: str, container: str, name: str, *facts: Answer) -> Iterator[None]:
+    """Raise the `failure` of a block that attempts to ``verb`` a blob.
+
+    An error that means one of ``facts`` is no failure: it only ends the block.
+    """
+    try:
+        yield
+    except AzureError as error:
+        if answer(error) not in facts:
+            raise failure(verb, container, name, error) from error

@@ -18,7 +18,7 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.contracts.errors import PermanentError
 from shared.storage.accounts import BlobClients
-from shared.storage.answers import Answer, answer, failure
+from shared.storage.answers import Answer, answer, answered, failure
 from shared.storage.batches import MOST, delete_batch
 from shared.storage.descriptions import BlobFacts, BlobItem, Content, bare_etag, facts_of, item_of
 from shared.storage.downloads import parts_of_whole, read_whole, save_whole
@@ -55,13 +55,9 @@ class BlobStore:
     async def facts(self, container: str, name: str) -> BlobFacts | None:
         """Return what is known about a blob; None when there is none."""
         blob = self._blob(container, name)
-        try:
-            found = await blob.get_blob_properties()
-        except AzureError as error:
-            if answer(error) is Answer.ABSENT:
-                return None
-            raise failure("look up", container, name, error) from error
-        return facts_of(blob.url, found)
+        with answered("look up", container, name, Answer.ABSENT):
+            return facts_of(blob.url, await blob.get_blob_properties())
+        return None
 
     async def exists(self, container: str, name: str) -> bool:
         """Tell whether there is such a blob."""
@@ -75,27 +71,20 @@ class BlobStore:
     async def fetch(self, container: str, name: str) -> Content | None:
         """Return a blob's content with its ETag and metadata; None when there is none."""
         blob = self._blob(container, name)
-        try:
+        with answered("read", container, name, Answer.ABSENT):
             stream = await blob.download_blob(decompress=False)
             data, found = await read_whole(stream), stream.properties
-        except AzureError as error:
-            if answer(error) is Answer.ABSENT:
-                return None
-            raise failure("read", container, name, error) from error
-        return Content(data, bare_etag(found.etag), dict(found.metadata or {}))
+            return Content(data, bare_etag(found.etag), dict(found.metadata or {}))
+        return None
 
     async def download(self, container: str, name: str, path: Path) -> BlobFacts | None:
         """Download a blob to a file; return what is known about it, None when there is none."""
         blob = self._blob(container, name)
-        try:
+        with answered("read", container, name, Answer.ABSENT):
             stream = await blob.download_blob(decompress=False)
             await save_whole(stream, path)
-            found = stream.properties
-        except AzureError as error:
-            if answer(error) is Answer.ABSENT:
-                return None
-            raise failure("read", container, name, error) from error
-        return facts_of(blob.url, found)
+            return facts_of(blob.url, stream.properties)
+        return None
 
     async def read_range(
         self, container: str, name: str, offset: int, length: int, etag: str
@@ -108,13 +97,10 @@ class BlobStore:
             None when that version is gone.
         """
         blob = self._blob(container, name)
-        try:
+        with answered("read", container, name, Answer.ABSENT, Answer.CHANGED):
             stream = await blob.download_blob(offset, length, decompress=False, **_at(etag))
             return await read_whole(stream)
-        except AzureError as error:
-            if answer(error) in (Answer.ABSENT, Answer.CHANGED):
-                return None
-            raise failure("read", container, name, error) from error
+        return None
 
     async def create(
         self,
@@ -137,12 +123,9 @@ class BlobStore:
         properties = _properties(metadata, content_type)
         if block_s is not None:
             properties["read_timeout"] = block_s
-        try:
+        with answered("write", container, name, Answer.EXISTS, Answer.CHANGED):
             return await self._upload(container, name, data, overwrite=False, **properties)
-        except AzureError as error:
-            if answer(error) in (Answer.EXISTS, Answer.CHANGED):
-                return None
-            raise failure("write", container, name, error) from error
+        return None
 
     async def replace(
         self,
@@ -160,12 +143,10 @@ class BlobStore:
             The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
         """
         properties = _properties(metadata, content_type) | _at(etag)
-        try:
+        gone = (Answer.ABSENT, Answer.CHANGED) if etag else ()
+        with answered("write", container, name, *gone):
             return await self._upload(container, name, data, overwrite=True, **properties)
-        except AzureError as error:
-            if etag and answer(error) in (Answer.ABSENT, Answer.CHANGED):
-                return None
-            raise failure("write", container, name, error) from error
+        return None
 
     async def _upload(self, container: str, name: str, data: bytes | File, **options: Any) -> str:
         blob = self._blob(container, name)
@@ -207,49 +188,38 @@ class BlobStore:
             The new ETag; None when the blob is no longer at ``etag`` (nothing was written).
         """
         blob = self._blob(container, name)
-        try:
+        with answered("annotate", container, name, Answer.ABSENT, Answer.CHANGED):
             written = await blob.set_blob_metadata(metadata, **_at(etag))
-        except AzureError as error:
-            if answer(error) in (Answer.ABSENT, Answer.CHANGED):
-                return None
-            raise failure("annotate", container, name, error) from error
-        return bare_etag(written["etag"])
+            return bare_etag(written["etag"])
+        return None
 
     async def reach(self, container: str) -> None:
         """Return once the account answers for ``container``."""
-        try:
+        with answered("reach", container, ""):
             await self._client.get_container_client(container).get_container_properties()
-        except AzureError as error:
-            raise failure("reach", container, "", error) from error
 
     async def names(self, container: str, prefix: str = "") -> AsyncIterator[str]:
         """List blob names in lexical order."""
-        try:
+        with answered("list", container, prefix):
             async for name in self._client.get_container_client(container).list_blob_names(
                 name_starts_with=prefix
             ):
                 yield name
-        except AzureError as error:
-            raise failure("list", container, prefix, error) from error
 
     async def items(self, container: str, prefix: str = "") -> AsyncIterator[BlobItem]:
         """List blobs, with their metadata, in lexical order."""
-        try:
+        with answered("list", container, prefix):
             async for blob in self._client.get_container_client(container).list_blobs(
                 name_starts_with=prefix, include=["metadata"]
             ):
                 yield item_of(blob)
-        except AzureError as error:
-            raise failure("list", container, prefix, error) from error
 
     async def folders(self, container: str) -> AsyncIterator[str]:
         """List the parts before the first slash of blobs' names, each once."""
-        try:
+        with answered("list", container, ""):
             async for found in self._client.get_container_client(container).walk_blobs():
                 if found.name.endswith("/"):
                     yield found.name.removesuffix("/")
-        except AzureError as error:
-            raise failure("list", container, "", error) from error
 
     async def delete_all(self, container: str, prefix: str) -> int:
         """Delete every blob whose name starts with ``prefix``; return how many there were."""
@@ -261,22 +231,18 @@ class BlobStore:
         """Delete blobs by their names; those that are gone already are ignored."""
         client = self._client.get_container_client(container)
         for start in range(0, len(names), MOST):
-            try:
+            with answered("delete", container, names[start]):
                 left = await delete_batch(client, names[start : start + MOST])
-            except AzureError as error:
-                raise failure("delete", container, names[start], error) from error
             for problem in left:
                 if answer(problem) is not Answer.ABSENT:
                     raise failure("delete", container, names[start], problem)
 
     async def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
         """Delete a blob, or only its version ``etag``; one that is gone already is ignored."""
-        try:
-            await self._blob(container, name).delete_blob(**_at(etag))
-        except AzureError as error:
-            if answer(error) is Answer.ABSENT or (etag and answer(error) is Answer.CHANGED):
-                return
-            raise failure("delete", container, name, error) from error
+        blob = self._blob(container, name)
+        gone = (Answer.ABSENT, Answer.CHANGED) if etag else (Answer.ABSENT,)
+        with answered("delete", container, name, *gone):
+            await blob.delete_blob(**_at(etag))
 
 
 def _properties(metadata: dict[str, str] | None, content_type: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobBlock, StorageErrorCode
 
 from shared.storage.accounts import BlobClients
-from shared.storage.answers import Answer, answer, failure
+from shared.storage.answers import Answer, answer, answered, failure
 from shared.storage.descriptions import bare_etag
 
 
@@ -37,21 +37,16 @@ class Staging:
         ``block`` is its id among the blob's blocks; all of these must have the same length.
         """
         blob = self._client.get_blob_client(self._container, name)
-        try:
+        with answered("write", self._container, name):
             await blob.stage_block(block, data)
-        except AzureError as error:
-            raise failure("write", self._container, name, error) from error
 
     async def staged(self, name: str) -> dict[str, int]:
         """Return the sizes, in bytes by id, of the blocks that wait for `commit`."""
         blob = self._client.get_blob_client(self._container, name)
-        try:
+        with answered("look up", self._container, name, Answer.ABSENT):
             _, waiting = await blob.get_block_list("uncommitted")
-        except AzureError as error:
-            if answer(error) is Answer.ABSENT:
-                return {}
-            raise failure("look up", self._container, name, error) from error
-        return {str(block.id): int(block.size) for block in waiting}
+            return {str(block.id): int(block.size) for block in waiting}
+        return {}
 
     async def commit(self, name: str, blocks: list[str], metadata: dict[str, str]) -> str | None:
         """Make a blob of staged blocks, in this order, unless it exists.
