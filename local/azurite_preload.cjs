@@ -2,8 +2,8 @@
 //
 // It loads a client of SQL databases and one of Application Insights, whatever its options are: almost
 // half of the processor time of its start, and a quarter of its memory. A stack's blobs are described
-// in files, and nothing is reported to anybody. Were such a part used after all, Azurite would end
-// with a TypeError.
+// in files, and nothing is reported to anybody. `local.azurite_setup` does not even install the packages
+// that these parts need. Were such a part used after all, Azurite would end with a TypeError.
 "use strict";
 const Module = require("node:module");
 

