@@ -165,11 +165,12 @@ class Stack:
 
     async def idle(self, seconds: float) -> None:
         """Return when storage has received nothing for ``seconds``: no upload, no open job."""
-        taken, since, idle_s = self._bytes_taken(), time.monotonic(), 0.0
+        reception = self._reception()
+        taken, since, idle_s = reception.look(), time.monotonic(), 0.0
         while idle_s < seconds:
             await asyncio.sleep(min(_IDLE_LOOK_S, seconds))
             looked = time.monotonic()
-            if (now := self._bytes_taken()) != taken:
+            if (now := reception.look()) != taken:
                 taken, since = now, looked
             idle_s = looked - since
 
@@ -280,14 +281,14 @@ class Stack:
         watcher = UploadWatcher(
             self.storage_connection_string,
             self.eventhub_connection_string,
-            bytes_taken=self._bytes_taken,
+            bytes_taken=self._reception().look,
         )
         watching = asyncio.create_task(watcher.run(), name="upload watcher")
         watching.add_done_callback(self._watcher_ended)
         self._closing.push_async_callback(cancel, watching)
 
-    def _bytes_taken(self) -> object:
-        return azurite.bytes_taken(self._workspace.directory / "azurite")
+    def _reception(self) -> azurite.Reception:
+        return azurite.Reception(self._workspace.directory / "azurite")
 
     async def _stop_base(self) -> None:
         for process in (self._storage, self._broker):

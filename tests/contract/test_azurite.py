@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 from azure.storage.blob.aio import BlobServiceClient
+from azurites import azurite_process
+from ports import unused_port
 
 from local import azurite, azurite_setup
 from shared.contracts.errors import StylestreamError
@@ -63,6 +69,41 @@ def test_what_it_does_not_load_is_not_installed() -> None:
     assert installed >= {"azurite", "lokijs", "winston"}
     # The largest of what the unused packages require is another measure of them.
     assert not installed & {*azurite_setup.UNUSED, "@opentelemetry"}
+
+
+async def test_what_is_deleted_frees_its_disk_space_although_other_blobs_stay(
+    tmp_path: Path,
+) -> None:
+    process = azurite_process(tmp_path, port := unused_port())
+    source = Path(process.command.argv[process.command.argv.index("--silent") - 1]).parents[1]
+    hurry = tmp_path / "hurry.cjs"
+    # Space is freed in rounds, one every ten minutes.
+    hurry.write_text(f"""
+        const source = {json.dumps(str(source))};
+        require(source + "/common/utils/constants").DEFAULT_EXTENT_GC_PROTECT_TIME_IN_MS = 1;
+        require(source + "/blob/utils/constants").DEFAULT_GC_INTERVAL_MS = 100;
+    """)
+    environment = {"PATH": os.environ["PATH"], "NODE_OPTIONS": f"--require {hurry}"}
+    process.command = replace(process.command, environment=environment)
+    await process.start()
+    try:
+        connection = azurite.connection_string(port)
+        async with BlobServiceClient.from_connection_string(connection) as account:
+            container = await account.create_container("blobs")
+            for name in ("chunk", "result"):
+                await container.upload_blob(name, bytes(1 << 20))
+            assert _stored(tmp_path) == 2 << 20
+            await container.delete_blob("chunk")
+            while _stored(tmp_path) > 1 << 20:
+                await asyncio.sleep(0.05)
+            result = await container.get_blob_client("result").download_blob()
+            assert await result.readall() == bytes(1 << 20)
+    finally:
+        await process.stop()
+
+
+def _stored(directory: Path) -> int:
+    return sum(file.stat().st_size for file in (directory / "blobs/__blobstorage__").iterdir())
 
 
 @pytest.fixture

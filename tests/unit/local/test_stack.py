@@ -269,15 +269,15 @@ async def test_a_stack_is_idle_once_storage_has_taken_in_nothing_for_a_while(
 ) -> None:
     blobs = tmp_path / "stack/azurite/__blobstorage__"
     blobs.mkdir(parents=True)
-    look, looks = azurite.bytes_taken, 0
+    look, looks = azurite.Reception.look, 0
 
-    def look_while_blobs_come(directory: Path) -> object:
+    def look_while_blobs_come(reception: azurite.Reception) -> object:
         nonlocal looks
         looks += 1
         if looks < 4:
-            (blobs / "extents").write_bytes(bytes(looks))
-        return look(directory)
+            (blobs / str(looks)).touch()
+        return look(reception)
 
-    monkeypatch.setattr(azurite, "bytes_taken", look_while_blobs_come)
+    monkeypatch.setattr(azurite.Reception, "look", look_while_blobs_come)
     await Stack(StackOptions(tmp_path / "stack")).idle(0.01)
     assert looks > 3
