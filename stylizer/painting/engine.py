@@ -165,23 +165,20 @@ class OnnxEngine:
 
     def _open(self, style: str, *, passing: bool) -> Painter:
         portions = self._gallery.find_all(style)
-        if len(portions) == 1:
-            painter = self._runtime.painter(
-                style, portions[0][0].network(network_file(self.precision))
-            )
-            log.info("style loaded", style=style, on=self._runtime.device, precision=self.precision)
-            return painter
-        file = network_file(self.precision)
+        is_blend = len(portions) > 1
         percents = [percent for _, percent in portions]
+        networks = [one.network(network_file(self.precision)) for one, _ in portions]
         try:
-            network = interpolate([s.network(file) for s, _ in portions], percents)
+            network = interpolate(networks, percents) if is_blend else networks[0]
         except NotInterpolable as why:
-            self._warn_of_cost([s.name for s, _ in portions], style, str(why))
-            return _mix([self._painter(s.name) for s, _ in portions], percents)
-        if passing:
+            names = [one.name for one, _ in portions]
+            self._warn_of_cost(names, style, str(why))
+            return _mix([self._painter(name) for name in names], percents)
+        if is_blend and passing:
             return self._runtime.passing_painter(style, network)
         painter = self._runtime.painter(style, network)
-        log.info("blend loaded", style=style, on=self._runtime.device, precision=self.precision)
+        loaded = "blend loaded" if is_blend else "style loaded"
+        log.info(loaded, style=style, on=self._runtime.device, precision=self.precision)
         return painter
 
     def _warn_of_cost(self, names: list[str], style: str, cause: str) -> None:
