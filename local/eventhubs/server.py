@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from local.eventhubs.access import DEFAULT_KEY, DEFAULT_POLICY, connection_string
@@ -100,17 +99,10 @@ class EventHubs:
         return connection_string(host, self._port, self._policy.name, self._policy.key)
 
     async def __aenter__(self) -> Self:
-        """Start."""
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
+    async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
 
     async def start(self) -> None:
