@@ -17,8 +17,7 @@ from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple, Protocol
 
-from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient
-from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
+from azure.eventhub.aio import EventHubConsumerClient
 
 from shared.contracts.errors import TransientError
 from shared.storage.blobs import BlobStore
@@ -132,33 +131,18 @@ def position_in(metadata: Mapping[str, str]) -> int | None:
         return None
 
 
-class ForwardCheckpointStore(CheckpointStore):
-    """A checkpoint store whose positions only go forward; `BlobCheckpointStore` does the rest.
+class ForwardCheckpointStore:
+    """The half of a checkpoint store that keeps positions; `SharedOwnership` is the other.
 
     Raises:
-        TransientError: from `update_checkpoint`, when storage is unavailable.
+        TransientError: from every method, when storage is unavailable.
     """
 
-    def __init__(self, store: BlobCheckpointStore, blobs: BlobStore, container: str) -> None:
-        self._store = store
+    def __init__(self, blobs: BlobStore, container: str) -> None:
         self._blobs = blobs
         self._container = container
         self._written: dict[str, tuple[int, str]] = {}
         """By blob: the position that was last written here, and the resulting ETag."""
-
-    async def list_ownership(
-        self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **kwargs: Any
-    ) -> Iterable[dict[str, Any]]:
-        """List who owns which partition."""
-        return await self._store.list_ownership(
-            fully_qualified_namespace, eventhub_name, consumer_group, **kwargs
-        )
-
-    async def claim_ownership(
-        self, ownership_list: Iterable[dict[str, Any]], **kwargs: Any
-    ) -> Iterable[dict[str, Any]]:
-        """Try to claim partitions; return those that are owned now."""
-        return await self._store.claim_ownership(ownership_list, **kwargs)
 
     async def list_checkpoints(
         self, fully_qualified_namespace: str, eventhub_name: str, consumer_group: str, **_: Any

@@ -22,7 +22,7 @@ from typing import Any, Final
 from azure.eventhub.aio import CheckpointStore
 
 from shared.hubs.owners import format_owner, name_in, parse_owner, renews_one_for_all, signs_of_life
-from shared.hubs.positions import HUB, folder_of
+from shared.hubs.positions import HUB, ForwardCheckpointStore, folder_of
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
 from shared.telemetry.version import version
@@ -60,9 +60,9 @@ def share(partitions: int, owned: Mapping[str, int], owner: str) -> int:
 class SharedOwnership(CheckpointStore):
     """The checkpoint store of one consumer that shares a hub's partitions with others.
 
-    ``positions`` keeps the positions, and writes ownership. ``expiry_s`` is how long an owner
-    counts as alive without writing. Without ``begin_handover``, nothing is handed over, and
-    newcomers take partitions by the SDK's rules.
+    ``positions`` keeps the positions, and ``claims``, the SDK's own store, writes ownership.
+    ``expiry_s`` is how long an owner counts as alive without writing. Without ``begin_handover``,
+    nothing is handed over, and newcomers take partitions by the SDK's rules.
 
     Raises:
         TransientError: from the ownership methods, when storage is unavailable; the SDK retries.
@@ -70,13 +70,15 @@ class SharedOwnership(CheckpointStore):
 
     def __init__(
         self,
-        positions: CheckpointStore,
+        positions: ForwardCheckpointStore,
+        claims: CheckpointStore,
         blobs: BlobStore,
         container: str,
         expiry_s: float,
         begin_handover: BeginHandover | None,
     ) -> None:
         self._positions = positions
+        self._claims = claims
         self._blobs = blobs
         self._container = container
         self._expiry_s = expiry_s
@@ -168,7 +170,7 @@ class SharedOwnership(CheckpointStore):
         if not owner:
             # The SDK is releasing the partitions that it has read until now.
             self._look_due_s = 0.0
-            return await self._positions.claim_ownership(wanted)
+            return await self._claims.claim_ownership(wanted)
         async with self._writing:
             self._owner = owner
             ours = [each for each in wanted if self._owner_of(each) == owner]
@@ -299,7 +301,7 @@ class SharedOwnership(CheckpointStore):
             {**each, "owner_id": format_owner(each["owner_id"], self._version)} for each in wanted
         ]
         before_s, etags = time.monotonic(), {each.get("etag") for each in ours}
-        claimed = list(await self._positions.claim_ownership(ours))
+        claimed = list(await self._claims.claim_ownership(ours))
         # Where storage did not answer, the SDK keeps a partition as ours, at its old version.
         written = (each["partition_id"] for each in claimed if each.get("etag") not in etags)
         self._renewed_s |= dict.fromkeys(written, before_s)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from azure.core.credentials import AzureKeyCredential
-from azure.eventhub.aio import CheckpointStore, EventHubConsumerClient, EventHubProducerClient
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
@@ -126,7 +126,8 @@ class AzureClients(StorageClients):
     def __init__(self, settings: ServiceSettings) -> None:
         super().__init__(settings)
         self._hubs = settings
-        self._positions: dict[str, ForwardCheckpointStore] = {}
+        self._stores: dict[str, tuple[ForwardCheckpointStore, BlobCheckpointStore]] = {}
+        """By container: what keeps the positions in it, and what writes the ownership."""
 
     async def topic(self, endpoint: str, key: SecretStr | None) -> EventGridPublisherClient:
         """Open a sender to an Event Grid topic, with its key or by signing in."""
@@ -167,13 +168,12 @@ class AzureClients(StorageClients):
         With ``begin_handover``, partitions are handed over to newcomers instead of taken by them.
         """
         settings = self._hubs
-        store: CheckpointStore = await self._checkpoint_store(hub)
+        positions, claims = await self._checkpoint_stores(hub)
         blobs, container = BlobStore(await self.blobs()), settings.checkpoints_container(hub)
-        store = SharedOwnership(
-            store, blobs, container, settings.ownership_expiry_s, begin_handover
-        )
         options: dict[str, Any] = {
-            "checkpoint_store": store,
+            "checkpoint_store": SharedOwnership(
+                positions, claims, blobs, container, settings.ownership_expiry_s, begin_handover
+            ),
             "load_balancing_interval": settings.load_balancing_interval_s,
             "partition_ownership_expiration_interval": settings.ownership_expiry_s,
         }
@@ -202,11 +202,13 @@ class AzureClients(StorageClients):
             **options,
         )
 
-    async def _checkpoint_store(self, hub: str) -> ForwardCheckpointStore:
+    async def _checkpoint_stores(
+        self, hub: str
+    ) -> tuple[ForwardCheckpointStore, BlobCheckpointStore]:
         settings = self._hubs
         container = settings.checkpoints_container(hub)
-        if container in self._positions:
-            return self._positions[container]
+        if container in self._stores:
+            return self._stores[container]
         account = await self.blobs()
         options = environment_options(account.url)
         if connection := settings.storage_connection_string:
@@ -220,9 +222,9 @@ class AzureClients(StorageClients):
                 settings.storage_account_url, container, credential=credential, **options
             )
         await self._stack.enter_async_context(store)
-        blobs = BlobStore(account)
-        self._positions[container] = ForwardCheckpointStore(store, blobs, container)
-        return self._positions[container]
+        positions = ForwardCheckpointStore(BlobStore(account), container)
+        self._stores[container] = positions, store
+        return self._stores[container]
 
 
 def _hub_options() -> dict[str, Any]:

@@ -104,7 +104,7 @@ async def test_an_owner_that_stood_still_does_not_put_a_position_back(reader: Re
     await send(reader, "0", 0, 1, 2, 3)
     async with AzureClients(reader.settings) as clients:
         first, *_, last = await _events(reader, 4)
-        store = await clients._checkpoint_store(HUB)
+        store, _ = await clients._checkpoint_stores(HUB)
         await store.update_checkpoint(last)
         reached = (await reader.checkpoints())["0"]
 
@@ -229,7 +229,7 @@ async def test_a_consumer_that_began_behind_an_old_hubs_position_begins_anew(
     await send(reader, "0", *range(10))
     (_, _, event, *_) = await _events(reader, 10)
     async with AzureClients(reader.settings) as clients:
-        store = await clients._checkpoint_store(HUB)
+        store, _ = await clients._checkpoint_stores(HUB)
         await store.update_checkpoint(event, hub_made="2020-01-01T00:00:00+00:00")
     monkeypatch.setattr(ForwardCheckpointStore, "update_checkpoint", note_flush)
     monkeypatch.setattr(HubPositions, "correct", correct_late)
@@ -313,7 +313,7 @@ async def test_work_of_the_old_hub_that_finishes_late_does_not_move_the_new_hubs
         there = await blobs.facts(container, name)
         assert there
         assert there.metadata[HUB_MADE] > "2020"
-        store = ForwardCheckpointStore(None, blobs, container)  # type: ignore[arg-type]
+        store = ForwardCheckpointStore(blobs, container)
         await store.update_checkpoint(first, hub_made="2020-01-01T00:00:00+00:00")
         assert await blobs.facts(container, name) == there
         await store.update_checkpoint(first, hub_made=there.metadata[HUB_MADE])

@@ -128,7 +128,7 @@ class Pool:
             blobs = cast("Any", self._account)
             begin_handover = functools.partial(self._begin_handover, owned) if giving else None
             kind = EarlierOwnership if earlier else SharedOwnership
-            store = kind(blobs, blobs, "container", EXPIRY_S, begin_handover)
+            store = kind(blobs, blobs, blobs, "container", EXPIRY_S, begin_handover)
             client = SimpleNamespace(
                 _address=SimpleNamespace(hostname="ns"),
                 eventhub_name="hub",
