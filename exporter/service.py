@@ -21,11 +21,11 @@ from prometheus_client import CollectorRegistry
 
 from exporter.metrics import ExporterMetrics
 from exporter.settings import ExporterSettings
-from shared.contracts.errors import ConfigurationError, StylestreamError
+from shared.contracts.errors import StylestreamError
 from shared.service.backlog import Backlog, PartitionBacklog, measure_backlog, oldest_s
 from shared.service.clients import AzureClients
 from shared.service.health import Health, health_server
-from shared.service.settings import load, refuse
+from shared.service.settings import load, refusing
 from shared.storage.blobs import BlobStore
 from shared.tasks.waits import is_cancelled
 from shared.telemetry import logs
@@ -141,12 +141,10 @@ class UploadsWatch:
 
 def main() -> None:
     """Export until a signal arrives; exit 2 with every problem on stderr on wrong settings."""
-    try:
+    with refusing("exporter"):
         settings = load(ExporterSettings)
         logs.configure(settings.log_level, settings.log_format, "exporter")
         asyncio.run(_run(settings))
-    except ConfigurationError as error:
-        refuse("exporter", error)
 
 
 async def _run(settings: ExporterSettings) -> None:

@@ -13,12 +13,11 @@ from typing import Final, NoReturn
 import structlog
 from aiohttp import web
 
-from shared.contracts.errors import ConfigurationError
 from shared.service.clients import StorageClients
 from shared.service.health import Health, health_server
 from shared.service.http_server import listening
 from shared.service.runtime import Probe, probe, stop_on_signals
-from shared.service.settings import load, refuse
+from shared.service.settings import load, refusing
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.styles.download import fetch_styles
@@ -41,13 +40,11 @@ def main() -> NoReturn:
     Exits 0 after answering the requests in progress, 2 on wrong configuration, with every problem
     on stderr.
     """
-    try:
+    with refusing(NAME):
         settings = load(WebSettings)
         logs.configure(settings.log_level, settings.log_format, NAME)
         with tracing.exporting(NAME, settings.otel_exporter_otlp_endpoint):
             asyncio.run(_run(settings))
-    except ConfigurationError as error:
-        refuse(NAME, error)
     raise SystemExit(0)
 
 

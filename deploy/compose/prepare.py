@@ -19,9 +19,8 @@ from azure.core.exceptions import ResourceExistsError
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.exceptions import EventHubError
 
-from shared.contracts.errors import ConfigurationError
 from shared.service.clients import AzureClients
-from shared.service.settings import ServiceSettings, load, refuse
+from shared.service.settings import ServiceSettings, load, refusing
 from shared.telemetry import logs
 
 log = structlog.get_logger()
@@ -33,15 +32,13 @@ PAUSE_S: Final = 1.0
 
 def main() -> None:
     """Prepare, or exit with 1 (a hub does not answer) or 2 (wrong configuration)."""
-    try:
+    with refusing("set-up"):
         settings = load(ServiceSettings)
-    except ConfigurationError as error:
-        refuse("set-up", error)
-    logs.configure(settings.log_level, settings.log_format, "set-up")
-    try:
-        asyncio.run(_prepare(settings))
-    except TimeoutError:
-        sys.exit(f"set-up: the hubs do not answer within {HUBS_DEADLINE_S:.0f} s")
+        logs.configure(settings.log_level, settings.log_format, "set-up")
+        try:
+            asyncio.run(_prepare(settings))
+        except TimeoutError:
+            sys.exit(f"set-up: the hubs do not answer within {HUBS_DEADLINE_S:.0f} s")
 
 
 async def _prepare(settings: ServiceSettings) -> None:

@@ -11,25 +11,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from functools import partial
 
 from local.watcher import UploadWatcher
 from shared.contracts.errors import ConfigurationError
 from shared.service.health import Health, health_server
-from shared.service.settings import ServiceSettings, load
+from shared.service.settings import ServiceSettings, load, refusing
 from shared.telemetry import logs
 from shared.telemetry.metrics import process_registry
 
 
 def main() -> None:
     """Watch until a signal arrives."""
-    try:
+    with refusing("watcher"):
         settings = load(ServiceSettings)
         logs.configure(settings.log_level, settings.log_format, "watcher")
         asyncio.run(_watch(settings))
-    except ConfigurationError as error:
-        sys.exit("\n".join(f"watcher: {problem}" for problem in error.problems))
 
 
 async def _watch(settings: ServiceSettings) -> None:

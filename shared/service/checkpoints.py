@@ -30,11 +30,11 @@ import structlog
 from azure.eventhub import parse_connection_string
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
-from shared.contracts.errors import ConfigurationError, TransientError
+from shared.contracts.errors import TransientError
 from shared.hubs.positions import HUB_MADE, Corrected, HubFacts, position_in
 from shared.hubs.queries import answering
 from shared.service.clients import AzureClients
-from shared.service.settings import ServiceSettings, load, refuse
+from shared.service.settings import ServiceSettings, load, refusing
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
 from shared.telemetry import logs
@@ -300,15 +300,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="checkpoints")
     parser.add_argument("services", nargs="*", choices=[[], *READERS], metavar="SERVICE")
     services = parser.parse_args().services or READERS
-    try:
+    with refusing("checkpoints"):
         settings = load(ServiceSettings)
-    except ConfigurationError as error:
-        refuse("checkpoints", error)
-    logs.configure(settings.log_level, settings.log_format, "checkpoints")
-    try:
-        asyncio.run(prepare_all(settings, services))
-    except TransientError as error:
-        sys.exit(f"checkpoints: {error}")
+        logs.configure(settings.log_level, settings.log_format, "checkpoints")
+        try:
+            asyncio.run(prepare_all(settings, services))
+        except TransientError as error:
+            sys.exit(f"checkpoints: {error}")
 
 
 async def prepare_all(settings: ServiceSettings, services: Iterable[str] = READERS) -> None:

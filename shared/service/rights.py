@@ -29,9 +29,9 @@ from azure.eventhub.aio._producer_async import EventHubProducer
 from azure.eventhub.exceptions import AuthenticationError, EventHubError
 from azure.storage.blob.aio import ContainerClient
 
-from shared.contracts.errors import ConfigurationError, first_line
+from shared.contracts.errors import first_line
 from shared.service.clients import AzureClients
-from shared.service.settings import ServiceSettings, load, refuse
+from shared.service.settings import ServiceSettings, load, refusing
 from shared.storage.answers import Answer, answer, sentence
 
 RECEIVER: Final = "Azure Event Hubs Data Receiver"
@@ -204,11 +204,8 @@ def main() -> None:
     )
     parser.add_argument("service", choices=[*NEEDS])
     service = parser.parse_args().service
-    try:
-        settings = load(ServiceSettings)
-    except ConfigurationError as error:
-        refuse("rights", error)
-    sys.exit(0 if asyncio.run(_report(settings, service)) else 1)
+    with refusing("rights"):
+        sys.exit(0 if asyncio.run(_report(load(ServiceSettings), service)) else 1)
 
 
 async def _report(settings: ServiceSettings, service: str) -> bool:

@@ -23,13 +23,13 @@ from typing import Final, NoReturn, TypeVar
 import structlog
 from prometheus_client import CollectorRegistry
 
-from shared.contracts.errors import ConfigurationError, TransientError
+from shared.contracts.errors import TransientError
 from shared.hubs.consumer import Consumer
 from shared.hubs.delivery import Handler
 from shared.service.checkpoints import HubPositions, prepare
 from shared.service.clients import AzureClients
 from shared.service.health import Health, health_server
-from shared.service.settings import ServiceSettings, load, refuse
+from shared.service.settings import ServiceSettings, load, refusing
 from shared.service.storage_clock import StorageClock
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
@@ -105,17 +105,12 @@ def main(
     Exits 0 after draining, 1 when the service cannot go on, 2 on wrong configuration, with every
     problem on stderr.
     """
-    try:
-        settings = load(settings_type)
-    except ConfigurationError as error:
-        refuse(name, error)
-    logs.configure(settings.log_level, settings.log_format, name)
     health = Health()
-    try:
+    with refusing(name):
+        settings = load(settings_type)
+        logs.configure(settings.log_level, settings.log_format, name)
         with tracing.exporting(name, settings.otel_exporter_otlp_endpoint):
             finished = asyncio.run(_run(settings, new_metrics, build, health))
-    except ConfigurationError as error:
-        refuse(name, error)
     if health.failed.is_set() or not finished:
         # A thread that hangs, or is not done yet, would hold up an orderly exit.
         os._exit(int(health.failed.is_set()))

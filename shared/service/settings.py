@@ -11,8 +11,9 @@ which is then given as well; the other containers stay in the first.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Final, Literal, NoReturn, Self, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -260,11 +261,15 @@ def load(settings: type[S]) -> S:
         raise ConfigurationError([_sentence(problem) for problem in error.errors()]) from None
 
 
-def refuse(name: str, error: ConfigurationError) -> NoReturn:
-    """Exit 2 with every problem of a configuration on stderr."""
-    for problem in error.problems:
-        print(f"{name}: {problem}", file=sys.stderr)
-    sys.exit(2)
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Exit 2, with every problem on stderr, if a configuration turns out to be wrong in a block."""
+    try:
+        yield
+    except ConfigurationError as error:
+        for problem in error.problems:
+            print(f"{name}: {problem}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _sentence(problem: object) -> str:
