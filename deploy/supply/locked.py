@@ -45,6 +45,7 @@ class Layer:
 
 
 LAYERS: Final[Mapping[str, Layer]] = {
+    "pip": Layer(("pip",)),
     "build": Layer(("build",)),
     "services": Layer(("services", "tracing")),
     "cpu": Layer(("cpu",), ("services",)),

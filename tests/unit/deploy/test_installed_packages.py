@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import subprocess
 import sys
 import tomllib
 import venv
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -96,24 +96,24 @@ def test_every_few_packages_and_at_each_large_one_there_is_a_sign_of_progress() 
     ]
 
 
-def test_what_is_installed_is_compiled_but_for_what_is_meant_for_other_pythons(
-    tmp_path: Path,
+def test_what_is_loaded_is_compiled_and_what_cannot_be_is_no_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "easel.py").write_text("import palette\n")
     (tmp_path / "palette.py").write_text("COLOURS = 12\n")
-    (tmp_path / "before.py").write_text("print 12\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
-    # A process of its own, because compiling forks, and this one has threads.
-    code = "import sys; from deploy.supply import install; install.compile_modules(sys.argv[1])"
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path],
-        cwd=locked.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with install.compiling("easel", "no_such_module"):
+        pass
 
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert [file.name.split(".")[0] for file in (tmp_path / "__pycache__").iterdir()] == ["palette"]
+    assert capfd.readouterr() == ("", "")
+    compiled = {file.name.split(".")[0] for file in (tmp_path / "__pycache__").iterdir()}
+    assert compiled == {"easel", "palette"}
+
+
+def test_what_a_set_up_compiles_is_there() -> None:
+    assert [module for module in install.USED if find_spec(module) is None] == []
 
 
 def test_a_file_that_was_changed_ends_the_set_up_in_a_sentence_and_is_not_installed(
