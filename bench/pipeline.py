@@ -30,9 +30,10 @@ from stylizer.painting.framing import Framing
 CLIENT: Final = "client"
 """This process, which includes the upload watcher."""
 
-_SAMPLING_S: Final = 0.5
-_SHARES: Final = 4
-"""Samples for each sample of PSS, for which the system has to visit all pages."""
+_SAMPLING_S: Final = 1.0
+"""A sample takes 20 ms of processor time, which the measured job cannot have."""
+_SHARES: Final = 5
+"""Samples for each sample of PSS, which takes 60 ms: the system has to visit all pages."""
 _HUB: Final = "segments"
 
 
