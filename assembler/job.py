@@ -182,9 +182,9 @@ class Job:
             self._lived = self._clock()
         self._sign = sign
 
-    def wait_for(self, reason: str) -> None:
-        """Note what the job waits for; this does not count as progress."""
-        waiting = Waiting(reason=reason, since=self.status.updated_at)
+    def wait_for(self, reason: str | None) -> None:
+        """Note what the job waits for, None for nothing; this does not count as progress."""
+        waiting = Waiting(reason=reason, since=self.status.updated_at) if reason else None
         if not self.status.ended and waiting != self.status.waiting:
             self.status = self.status.model_copy(update={"waiting": waiting})
 

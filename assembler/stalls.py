@@ -24,7 +24,7 @@ from assembler.settings import AssemblerSettings
 from shared.contracts.layout import chunk_blob, chunk_partition, progress_blob
 from shared.contracts.manifest import Chunk, Manifest
 from shared.contracts.messages import SegmentReady
-from shared.contracts.status import read_progress
+from shared.contracts.status import read_progress, utc_now
 from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions, Noted
 from shared.storage.blobs import BlobStore
@@ -36,6 +36,8 @@ log = structlog.get_logger()
 _LOOKS_AT_ONCE: Final = 32
 # How far a hub's clock and this machine's may be apart.
 _CLOCKS_APART_S: Final = 60.0
+# A splitter notes the progress of its splits more often, unless thousands wait in it.
+_SILENT_S: Final = 60.0
 SPLITTER: Final = "a splitter"
 STYLIZER: Final = "a stylizer"
 
@@ -251,6 +253,10 @@ def _is_upload_passed(job: Job, hubs: HubProgress) -> bool:
     return noted.reached >= place.sequence_number
 
 
-def _split_waits_for(progress: bytes | None) -> str:
+def _split_waits_for(progress: bytes | None) -> str | None:
+    """Return what a split waits for; None while a splitter works on it, however slowly."""
     split = read_progress(progress)
-    return (split and split.waiting_for) or SPLITTER
+    if split is None:
+        return SPLITTER
+    works = bool(split.at) and seconds_between(split.at, utc_now()) < _SILENT_S
+    return split.waiting_for or (None if works else SPLITTER)

@@ -228,7 +228,9 @@ class SplitJob:
         assert end is not None
         if name := self._side_name(source, end):
             file = SealedFile(side, end.side_sha256 or "", corrupt_side)
+            self._monitor.waiting_for = "its sound to be stored"
             await self._shipping.ship_side(name, file)
+            self._monitor.waiting_for = None
         return source, end
 
     def _side_name(self, source: Source, end: SplitEnd) -> str | None:
