@@ -26,7 +26,7 @@ async def ensure_azurite(progress: JobProgress) -> None:
     """
     if azurite_setup.find_installed() is not None:
         return
-    progress.say("installing Azurite, the storage of the local stack, once (about a minute) ...")
+    progress.say("installing Azurite, the storage of the local stack, once (half a minute) ...")
     try:
         await asyncio.to_thread(azurite_setup.install)
     except (azurite_setup.SetupError, OSError) as error:
