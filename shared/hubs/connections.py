@@ -1,4 +1,4 @@
-"""What clients of the Event Hubs SDK are given, so that their connections cost little."""
+"""What clients of the Event Hubs SDK are given: to whom they connect, and at little cost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,30 @@ import ssl
 from typing import Any, Final
 
 import certifi
+from azure.eventhub import parse_connection_string
+
+from shared.contracts.errors import ConfigurationError
 
 # How long the SDK waits for data before it services its connection; data ends the wait.
 _LISTENING_S: Final = 1.0
+
+_CONNECTION_STRING: Final = (
+    "EVENTHUB_CONNECTION_STRING is not an Event Hubs namespace's connection string, such as "
+    "Endpoint=sb://NAME.servicebus.windows.net/;SharedAccessKeyName=NAME;SharedAccessKey=KEY"
+)
+
+
+def namespace_in(connection_string: str) -> str:
+    """Return the host name of the namespace that a connection string is for.
+
+    Raises:
+        ConfigurationError: it is malformed.
+    """
+    try:
+        return str(parse_connection_string(connection_string).fully_qualified_namespace)
+    except ValueError:
+        # The SDK's message may contain a key.
+        raise ConfigurationError([_CONNECTION_STRING]) from None
 
 
 def connection_options() -> dict[str, Any]:

@@ -27,10 +27,10 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import structlog
-from azure.eventhub import parse_connection_string
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
 from shared.contracts.errors import TransientError
+from shared.hubs.connections import namespace_in
 from shared.hubs.positions import HUB_MADE, Corrected, HubFacts, position_in
 from shared.hubs.queries import answering
 from shared.service.clients import AzureClients
@@ -286,8 +286,7 @@ def checkpoint_blob(settings: ServiceSettings, hub: str, partition_id: str) -> s
 def namespace_of(settings: ServiceSettings) -> str:
     """Return the host name of the settings' Event Hubs namespace."""
     if connection := settings.eventhub_connection_string:
-        properties = parse_connection_string(connection.get_secret_value())
-        return str(properties.fully_qualified_namespace)
+        return namespace_in(connection.get_secret_value())
     assert settings.eventhub_fully_qualified_namespace
     return settings.eventhub_fully_qualified_namespace
 

@@ -13,7 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from pydantic import SecretStr
 
 from shared.hubs.arrivals import deliver_immediately
-from shared.hubs.connections import connection_options
+from shared.hubs.connections import connection_options, namespace_in
 from shared.hubs.positions import ForwardCheckpointStore
 from shared.hubs.publisher import Publisher
 from shared.hubs.sender import Sender
@@ -121,7 +121,11 @@ class StorageClients:
 
 
 class AzureClients(StorageClients):
-    """Opens storage and hubs for one service."""
+    """Opens storage and hubs for one service.
+
+    Raises:
+        ConfigurationError: from every method, when a connection string is malformed.
+    """
 
     def __init__(self, settings: ServiceSettings) -> None:
         super().__init__(settings)
@@ -148,9 +152,9 @@ class AzureClients(StorageClients):
 
     async def producer(self, hub: str) -> EventHubProducerClient:
         """Return a new client that sends to ``hub``; the caller closes it."""
-        if connection := self._hubs.eventhub_connection_string:
+        if connection := self._hub_connection():
             return EventHubProducerClient.from_connection_string(
-                connection.get_secret_value(), eventhub_name=hub, **_hub_options()
+                connection, eventhub_name=hub, **_hub_options()
             )
         assert self._hubs.eventhub_fully_qualified_namespace
         return EventHubProducerClient(
@@ -187,11 +191,18 @@ class AzureClients(StorageClients):
         """
         return await self._reader(hub, group)
 
+    def _hub_connection(self) -> str | None:
+        """Return the hubs' connection string; None if there is none, and services sign in."""
+        if (connection := self._hubs.eventhub_connection_string) is None:
+            return None
+        namespace_in(connection.get_secret_value())  # raises unless it is one
+        return connection.get_secret_value()
+
     async def _reader(self, hub: str, group: str, **options: Any) -> EventHubConsumerClient:
         settings, options = self._hubs, {**options, **_hub_options()}
-        if connection := settings.eventhub_connection_string:
+        if connection := self._hub_connection():
             return EventHubConsumerClient.from_connection_string(
-                connection.get_secret_value(), group, eventhub_name=hub, **options
+                connection, group, eventhub_name=hub, **options
             )
         assert settings.eventhub_fully_qualified_namespace
         return EventHubConsumerClient(

@@ -8,38 +8,41 @@ import sys
 
 import pytest
 
+CONNECTIONS = {
+    "STORAGE_CONNECTION_STRING": "AccountName=a;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:1/a;",
+    "EVENTHUB_CONNECTION_STRING": "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=a;"
+    "SharedAccessKey=b;UseDevelopmentEmulator=true;",
+}
+
 
 @pytest.mark.parametrize(
-    "program",
+    ("program", "wrong"),
     [
-        ("shared.service.checkpoints",),
-        ("shared.service.rights", "splitter"),
-        ("exporter",),
-        ("splitter",),
-        ("deploy.compose.prepare",),
+        ("shared.service.checkpoints", "STORAGE_CONNECTION_STRING"),
+        ("shared.service.rights", "STORAGE_CONNECTION_STRING"),
+        ("deploy.compose.prepare", "STORAGE_CONNECTION_STRING"),
+        ("shared.service.checkpoints", "EVENTHUB_CONNECTION_STRING"),
+        ("splitter", "EVENTHUB_CONNECTION_STRING"),
     ],
-    ids=lambda program: program[0],
 )
-def test_a_connection_string_that_is_none_is_named(program: tuple[str, ...]) -> None:
+def test_a_connection_string_that_is_none_is_named(program: str, wrong: str) -> None:
+    arguments = ["splitter"] if program == "shared.service.rights" else []
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "STORAGE_CONNECTION_STRING": "nonsense",
-        "EVENTHUB_CONNECTION_STRING": "Endpoint=sb://localhost;SharedAccessKeyName=a;"
-        "SharedAccessKey=b;UseDevelopmentEmulator=true;",
-        "ONLOOKER_GROUP": "onlookers",
+        **CONNECTIONS,
+        wrong: "nonsense",
         "METRICS_PORT": "0",
     }
 
     ran = subprocess.run(
-        [sys.executable, "-m", *program],
+        [sys.executable, "-m", program, *arguments],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
 
-    last = ran.stderr.strip().splitlines()[-1]
-    assert "STORAGE_CONNECTION_STRING" in last
+    assert wrong in ran.stderr.strip().splitlines()[-1]
     assert "Traceback" not in ran.stderr
     assert ran.returncode == 2
