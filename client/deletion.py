@@ -10,12 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Final
 
 from client.account import Containers
-from shared.contracts.layout import job_id, status_blob
+from shared.contracts.layout import job_id, renewed_job, status_blob
 from shared.contracts.status import CLOSED, DELETED, Status, read_status
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobFacts
+
+_ABANDONED: Final = "SPLIT_ANEW"
+_MOST_RENEWALS: Final = 8
+"""How many releases in a row may cut a video differently while it is being split."""
 
 ListJobs = Callable[[], Awaitable[list[Status]]]
 
@@ -69,8 +74,13 @@ async def _is_upload_of(
 ) -> bool:
     """Tell whether a job was made from what an upload holds now."""
     name, uploaded_at = status.video_name, status.uploaded_at
-    if status.job_id == job_id(containers.uploads, name, upload.etag, status.style):
-        return True
+    if status.error and status.error.code == _ABANDONED:
+        return False  # it is the upload of the job that has replaced this one
+    job = job_id(containers.uploads, name, upload.etag, status.style)
+    for _ in range(_MOST_RENEWALS):
+        if status.job_id == job:
+            return True
+        job = renewed_job(job)
     # Storage's times are whole seconds. Equal times: a new version, not changed since.
     if upload.modified == upload.created:
         return False

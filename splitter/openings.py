@@ -16,7 +16,7 @@ import uuid
 from typing import Final, Self
 
 from shared.contracts.errors import PermanentError
-from shared.contracts.layout import job_id, opening_blob, progress_blob
+from shared.contracts.layout import job_id, opening_blob, progress_blob, renewed_job
 from shared.contracts.status import SplitProgress, read_progress
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value
@@ -66,11 +66,8 @@ class Opening(Value):
         )
 
     def renewed(self) -> Opening:
-        """Return the opening of the job that replaces this one, the same on every splitter.
-
-        It has another id, so that blobs and messages of the abandoned job cannot count for it.
-        """
-        job = hashlib.sha256(f"{self.job_id}\nanew".encode()).hexdigest()[:24]
+        """Return the opening of the job that replaces this one; see `renewed_job`."""
+        job = renewed_job(self.job_id)
         return self.model_copy(update={"job_id": job, "instead_of": self.job_id})
 
 

@@ -30,6 +30,14 @@ def job_id(container: str, name: str, etag: str, style: StyleRequest) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
+def renewed_job(job: str) -> str:
+    """Return the id of the job that replaces an abandoned one, the same on every splitter.
+
+    It has another id, so that blobs and messages of the abandoned job cannot count for it.
+    """
+    return hashlib.sha256(f"{job}\nanew".encode()).hexdigest()[:24]
+
+
 def is_job_id(text: str) -> bool:
     """Tell whether ``text`` has the form of a job id."""
     return re.fullmatch(JOB_ID, text) is not None

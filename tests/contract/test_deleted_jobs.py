@@ -13,14 +13,17 @@ from splits_bench import Bench as Splits
 from splits_bench import bench_of
 from videos import Video
 
+from assembler.job import first_record
 from client.account import DEFAULT_CONTAINERS, Containers
 from client.pipeline import Pipeline
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SegmentReady, SplitCompleted, SplitFailed
-from shared.contracts.status import CLOSED
+from shared.contracts.status import CLOSED, Failure
+from shared.contracts.style_request import StyleRequest
 from shared.service.clients import AzureClients
 from shared.storage.statuses import mark_end
+from splitter.openings import Opening
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -189,3 +192,33 @@ async def test_a_split_ends_whose_job_was_deleted_before_the_splitter_has_seen_i
         await bench.waits_for(job, "a stylizer")
         await delete(bench, job.job_id, "film.mp4")
         await bench.until(lambda: bench.over(1))
+
+
+async def test_the_upload_of_a_job_that_replaces_an_abandoned_one_is_deleted_with_it_alone(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(storage_connection, eventhub_connection) as bench:
+        uploads, jobs = bench.settings.uploads_container, bench.settings.jobs_container
+        await bench.store("v.mp4", b"video")
+        facts = await bench.blobs.facts(uploads, "v.mp4")
+        assert facts
+        first = Opening.of("v.mp4", facts, StyleRequest(style="udnie"), bench.settings)
+        second = first.renewed()
+        third = second.renewed()
+
+        async def end(opening: Opening, **how: object) -> None:
+            begun = started(opening.job_id).model_copy(
+                update={"video_name": "v.mp4", "style": opening.style}
+            )
+            ended = first_record(begun).model_copy(update=how)
+            await bench.blobs.create(jobs, status_blob(opening.job_id), ended.to_json())
+
+        for opening in (first, second):
+            error = Failure(code="SPLIT_ANEW", message="it is painted as another job")
+            await end(opening, state="failed", error=error)
+        await end(third, state="done")
+        for opening in (first, second):
+            await bench.pipeline().delete(opening.job_id)
+        assert await bench.blobs.facts(uploads, "v.mp4"), "the third needs it"
+        await bench.pipeline().delete(third.job_id)
+        assert await bench.blobs.facts(uploads, "v.mp4") is None
