@@ -18,7 +18,7 @@ from assembler.settings import AssemblerSettings
 from shared.contracts.errors import TransientError
 from shared.contracts.status import Status
 from shared.storage.blobs import BlobStore
-from shared.storage.statuses import load_status
+from shared.storage.statuses import is_end_marked, load_status
 
 log = structlog.get_logger()
 
@@ -54,12 +54,15 @@ class Lingering:
     async def _delete_if_due(self, job: str) -> None:
         async with self._reads:
             status = await load_status(self._blobs, self._settings.jobs_container, job)
-            if self._is_due(job, status):
+            if await self._is_due(job, status):
                 await self._blobs.delete_all(self._settings.segments_container, f"{job}/")
 
-    def _is_due(self, job: str, status: Status | None) -> bool:
+    async def _is_due(self, job: str, status: Status | None) -> bool:
         if status is None:
-            # Deleted by its user, or so new that its record is not stored yet.
+            frames = self._settings.frames_container
+            if not await is_end_marked(self._blobs, frames, job):
+                return False  # its record is not stored yet, however long its assembler takes
+            # Deleted by its user, perhaps just now.
             seen = self._without_record.setdefault(job, time.monotonic())
             return time.monotonic() - seen >= self._settings.segments_linger_s
         self._without_record.pop(job, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 
@@ -16,19 +17,27 @@ from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.status import State, Status
 from shared.contracts.style_request import StyleRequest
 from shared.storage.blobs import BlobStore
+from shared.storage.statuses import mark_end
 
 LINGER_S = 60.0
 
 
-def settings_of(storage_connection: str) -> AssemblerSettings:
+def settings_of(storage_connection: str, linger_s: float = LINGER_S) -> AssemblerSettings:
     suffix = secrets.token_hex(4)
     return AssemblerSettings(
         eventhub_connection_string="given",
         storage_connection_string=storage_connection,
         segments_container=f"segments-{suffix}",
         jobs_container=f"jobs-{suffix}",
-        segments_linger_s=LINGER_S,
+        frames_container=f"frames-{suffix}",
+        segments_linger_s=linger_s,
     )
+
+
+async def create_containers(client: BlobServiceClient, settings: AssemblerSettings) -> None:
+    kinds = settings.segments_container, settings.jobs_container, settings.frames_container
+    for container in kinds:
+        await client.create_container(container)
 
 
 async def test_an_outage_of_storage_is_foreseen() -> None:
@@ -41,8 +50,7 @@ async def test_an_outage_of_storage_is_foreseen() -> None:
 async def test_segments_are_deleted_when_their_job_ended_long_enough_ago(storage_connection):
     settings = settings_of(storage_connection)
     async with BlobServiceClient.from_connection_string(storage_connection) as client:
-        for container in (settings.segments_container, settings.jobs_container):
-            await client.create_container(container)
+        await create_containers(client, settings)
         blobs = BlobStore(client)
 
         async def job(state: State, ago_s: float) -> str:
@@ -76,3 +84,23 @@ async def test_segments_are_deleted_when_their_job_ended_long_enough_ago(storage
     assert left == {fresh, open_, unrecorded}
     assert over not in left
     assert failed not in left
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_segments_wait_for_a_record_that_comes_late_and_not_for_that_of_a_deleted_job(
+    storage_connection,
+):
+    settings = settings_of(storage_connection, linger_s=0.05)
+    new, deleted = secrets.token_hex(12), secrets.token_hex(12)
+    async with BlobServiceClient.from_connection_string(storage_connection) as client:
+        await create_containers(client, settings)
+        blobs = BlobStore(client)
+        for job in (new, deleted):
+            await blobs.create(settings.segments_container, chunk_blob(job, 0), b"segment")
+        await mark_end(blobs, settings.frames_container, deleted)
+        lingering, left = Lingering(settings, blobs), {new, deleted}
+        async with asyncio.timeout(60):
+            while deleted in left:
+                await lingering.delete_overdue()
+                left = {folder async for folder in blobs.folders(settings.segments_container)}
+    assert left == {new}
