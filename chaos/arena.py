@@ -84,8 +84,8 @@ class Arena:
         self.past: list[History] = []
         """The histories up to each time that the hubs were recreated."""
         self._submitted = 0
-        self._over: set[str] = set()
-        """Jobs whose records have said that they ended."""
+        self._over: set[Upload] = set()
+        """Those whose jobs have ended."""
         self.release = Release()
         self._rested: dict[str, int] = {}
         self._most_memory: dict[str, int] = {}
@@ -230,7 +230,8 @@ class Arena:
             uploads=tuple(recorder.uploads),
             clips=dict(self.clips),
             results=await self.storage.results(),
-            statuses=await self._statuses(),
+            statuses=await self.storage.statuses(upload.job_id for upload in recorder.uploads),
+            videos=await self.storage.videos(),
             announcements=await asyncio.to_thread(self._announcements),
             positions=tuple(
                 Position(*place, end, checkpoints.get(place, -1)) for place, end in ends.items()
@@ -325,17 +326,14 @@ class Arena:
     async def _ended(self) -> bool:
         """Return whether all jobs have ended; who has ended once is not asked about again."""
         for upload in self.recorder.uploads:
-            if upload.job_id not in self._over:
+            if upload not in self._over:
                 try:
-                    if not await self.storage.has_ended(upload.job_id):
+                    if not await self.storage.is_over(upload):
                         return False
                 except AzureError:
                     return False  # storage is unavailable for now
-                self._over.add(upload.job_id)
+                self._over.add(upload)
         return True
-
-    async def _statuses(self) -> dict[str, Status]:
-        return await self.storage.statuses(upload.job_id for upload in self.recorder.uploads)
 
     def _announcements(self) -> tuple[Announcement, ...]:
         path = self.stack.announcements

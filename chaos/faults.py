@@ -21,6 +21,7 @@ from chaos.release import wrong_clock
 from chaos.strikes import disturb, freeze, kill_decoder, send, starve
 from chaos.tampering import Tampering, stopped
 from chaos.updated_styles import updated_styles
+from chaos.users import Users
 from local.processes import Supervised
 
 _ACCOUNTS: Final = {
@@ -161,6 +162,8 @@ class Saboteur:
                 await self._lose_answers(fault.seconds)
             case "roll" | "make" | "lose" | "put" | "starve" | "fill":
                 await self._disrupt(fault, rng)
+            case "cancel" | "delete" | "submit" | "touch" | "replace" | "users":
+                await Users(self._arena, rng).act(fault.kind, fault.seconds)
             case _:
                 await self._tamper(fault.kind, Tampering(self._arena, rng))
 
@@ -194,12 +197,6 @@ class Saboteur:
                 await tampering.damage_tracks()
             case "poison a chunk":
                 await tampering.poison()
-            case "cancel a job":
-                await tampering.cancel()
-            case "touch an upload":
-                await tampering.touch()
-            case "replace an upload":
-                await tampering.replace()
             case _:
                 raise AssertionError(kind)
 

@@ -15,6 +15,7 @@ from typing import Literal
 from shared.contracts.errors import MessageError
 from shared.contracts.messages import AnyMessage, decode
 from shared.contracts.status import Status
+from splitter.intake.uploads import parse_uploads
 
 Operation = Literal["read", "facts", "write", "metadata", "delete", "list", "other"]
 
@@ -79,6 +80,11 @@ class HubEvent:
         except MessageError:
             return None
 
+    @property
+    def uploads(self) -> list[str]:
+        """The names of the uploads that it announces."""
+        return [u.name for u in parse_uploads(self.body)] if self.hub == "uploads" else []
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -113,6 +119,10 @@ class Upload:
     """Chunks whose painters the run kills, so that the job may fail."""
     cancelled: bool = False
     """Whether the run has cancelled the job, which may have ended before."""
+    deleted: bool = False
+    """Whether the run has deleted the job: nothing of it may be left."""
+    withdrawn: bool = False
+    """Whether the run has deleted the upload, so that its job may fail, or never begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,8 @@ class History:
     results: tuple[Result, ...] = ()
     statuses: Mapping[str, Status] = field(default_factory=dict)
     """Each job's record at the end."""
+    videos: frozenset[tuple[str, str]] = frozenset()
+    """Name and ETag of every upload that was there at the end."""
     announcements: tuple[Announcement, ...] = ()
     positions: tuple[Position, ...] = ()
     leftovers: tuple[str, ...] = ()

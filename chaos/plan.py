@@ -68,8 +68,13 @@ Kind = Literal[
     "damage copied tracks",
     "poison a chunk",
     "cancel a job",
+    "cancel and delete a job",
+    "delete a job",
+    "delete an upload",
+    "submit a deleted job's video again",
     "touch an upload",
     "replace an upload",
+    "users act at random",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -93,6 +98,7 @@ _LASTING_S: Final[dict[str, tuple[float, float]]] = {
     "starve": (2.0, 6.0),
     "fill": (1.0, 6.0),
     "put a clock": (4.0, 12.0),
+    "users": (2.0, 8.0),
 }
 
 

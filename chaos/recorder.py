@@ -96,6 +96,19 @@ class Recorder:
         """Note that the run is about to cancel a job."""
         self.uploads.append(replace(self._take_upload(job_id), cancelled=True))
 
+    def note_deletion(self, job_id: str) -> None:
+        """Note that the run is about to delete a job, with its upload unless that is another's."""
+        upload = self._take_upload(job_id)
+        self.uploads.append(replace(upload, deleted=True))
+        self.note_withdrawal(upload.name)
+
+    def note_withdrawal(self, name: str) -> None:
+        """Note that the run is about to delete an upload."""
+        self.uploads = [
+            replace(upload, withdrawn=True) if upload.name == name else upload
+            for upload in self.uploads
+        ]
+
     def had_ended(self, job_id: str, at: float) -> bool:
         """Return whether a job's record said at a time that it had ended."""
         return any(call.began <= at and _ends(job_id, call) for call in self.calls)

@@ -25,7 +25,8 @@ _PROMISES: Final = {
     "ALIKE": "a result is painted in one version of its style",
     "END": "every upload is concluded, and fails only for a known cause",
     "TOLD": "the end of every job is announced, as in its record",
-    "TIDY": "an ended job leaves nothing but its record, in storage and in the work folders",
+    "TIDY": "an ended job leaves nothing but its record, in storage and in the work folders, and a "
+    "deleted one nothing",
     "SHOWN": "a job's record counts exactly the frames that are painted",
     "LEAN": "a finished chunk is not sent to the stylizers again",
     "PROMPT": "without a fault, every job progresses and its record keeps up",
@@ -40,8 +41,9 @@ two splitters of one slot each, two or three stylizers and two assemblers, and i
 points of the work chosen from a seed, several of them at once. Their kinds are taken from shuffled
 decks, so that every kind is injected equally often. The services reach the hubs, the storage and
 the topic through proxies that cut, hold, silence, slow down and refuse connections, and record
-every request. Work folders are on a disk of 16 MiB, which can be filled, where the user may mount
-one; a clock can be set wrong where libfaketime is installed.
+every request. Users cancel and delete jobs, change and delete uploads, and upload videos again
+while their jobs are in progress. Work folders are on a disk of 16 MiB, which can be filled, where
+the user may mount one; a clock can be set wrong where libfaketime is installed.
 
 The checks use the events in the hubs, the requests to storage and the results, never what the
 services report about themselves. Every result must be byte-identical to that of a run without

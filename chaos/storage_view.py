@@ -15,7 +15,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 
 from chaos.clips import look_at
-from chaos.history import BlobCall, Picture, Result
+from chaos.history import BlobCall, Picture, Result, Upload
 from client.pipeline import Pipeline
 from shared.contracts.errors import StylestreamError
 from shared.contracts.layout import end_blob, status_blob
@@ -44,21 +44,37 @@ class StorageView:
         written = await blob.upload_blob(video, metadata={"style": style}, overwrite=True)
         return str(written["etag"]).strip('"')
 
-    async def touch(self, name: str) -> str:
-        """Change an upload's metadata but not its content; return its new ETag."""
+    async def touch(self, name: str) -> str | None:
+        """Change an upload's metadata, not its content; return its new ETag, None if it is gone."""
         blob = self._account.get_blob_client("uploads", name)
-        found = await blob.get_blob_properties()
-        touched = await blob.set_blob_metadata({**(found.metadata or {}), "touched": "yes"})
+        try:
+            found = await blob.get_blob_properties()
+            touched = await blob.set_blob_metadata({**(found.metadata or {}), "touched": "yes"})
+        except ResourceNotFoundError:
+            return None
         return str(touched["etag"]).strip('"')
 
-    async def has_ended(self, job_id: str) -> bool:
-        """Return whether a job's record, if it has one, says that it has ended."""
-        record = self._account.get_blob_client("jobs", status_blob(job_id))
+    async def delete_upload(self, name: str) -> None:
+        """Delete an upload, unless it is gone already."""
+        with contextlib.suppress(ResourceNotFoundError):
+            await self._account.get_blob_client("uploads", name).delete_blob()
+
+    async def videos(self) -> frozenset[tuple[str, str]]:
+        """List name and ETag of every upload."""
+        blobs = self._account.get_container_client("uploads").list_blobs()
+        return frozenset([(blob.name, str(blob.etag).strip('"')) async for blob in blobs])
+
+    async def is_over(self, upload: Upload) -> bool:
+        """Return whether a job's record, if it has one, says that it has ended.
+
+        That of a deleted job has to be gone, and an upload that was deleted may never have had one.
+        """
+        record = self._account.get_blob_client("jobs", status_blob(upload.job_id))
         try:
             data = await (await record.download_blob()).readall()
         except ResourceNotFoundError:
-            return False
-        return Status.model_validate_json(data).ended
+            return upload.deleted or upload.withdrawn
+        return not upload.deleted and Status.model_validate_json(data).ended
 
     async def statuses(self, jobs: Iterable[str]) -> dict[str, Status]:
         """Return the records of those of ``jobs`` that have one."""
@@ -137,12 +153,16 @@ class StorageView:
                 match_condition=MatchConditions.IfNotModified,
             )
 
+    async def delete_job(self, job_id: str) -> None:
+        """Delete an ended job as a user would, unless another has just deleted it."""
+        with contextlib.suppress(StylestreamError):
+            await self._pipeline.delete(job_id)
+
     async def cancel(self, job_id: str) -> BlobCall | None:
         """Cancel a job as a user would; return the write, or None if the job had ended before."""
         began = time.time()
-        record = (await self.statuses([job_id]))[job_id]
         try:
-            cancelled = await self._pipeline.cancel(record.job_id)
+            cancelled = await self._pipeline.cancel(job_id)
         except StylestreamError:
             return None
         return BlobCall(

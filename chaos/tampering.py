@@ -1,4 +1,4 @@
-"""The faults that affect a single job: its events, its chunks, what its user does."""
+"""The faults that affect a single job: its events and its chunks."""
 
 from __future__ import annotations
 
@@ -13,20 +13,17 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final, TypeVar
 
 from chaos.arena import Arena
-from chaos.clips import parts_of, wanted
-from chaos.history import HubEvent, Upload
+from chaos.history import HubEvent
 from chaos.poison import Poison
 from chaos.signals import signal_group
-from shared.contracts.layout import chunk_blob, status_blob
-from shared.contracts.messages import ChunkReady, SplitCompleted, SplitFailed, SplitStarted
-from splitter.intake.uploads import parse_uploads
+from shared.contracts.layout import chunk_blob
+from shared.contracts.messages import ChunkReady
 
 T = TypeVar("T")
 
 _COPIES: Final = 12
 _CANDIDATES_S: Final = 2.0
 _DAMAGED_BYTES: Final = 64
-_NEWEST: Final = 2
 _CHUNK: Final = re.compile(r"([0-9a-f]{24})/(\d{8})\.mp4")
 _TRACKS: Final = re.compile(r"([0-9a-f]{24})/side-[0-9a-f]{16}\.\w+")
 _CHUNK_READ: Final = ("frames", "read")
@@ -127,7 +124,7 @@ class Tampering:
         def now() -> list[str]:
             found = [event for event in recorder.events if is_open(event)]
             # The lost event of a version that was replaced cannot be recovered from storage.
-            old = {e.partition for e in found for u in _uploads(e) if count[u] > 1}
+            old = {e.partition for e in found for u in e.uploads if count[u] > 1}
             return sorted({event.partition for event in found} - old)
 
         found = await self._candidates(now)
@@ -143,62 +140,6 @@ class Tampering:
             if (message.job_id, message.chunk.index) in unread
         ]
         return self._rng.choice(found) if found else None
-
-    async def cancel(self) -> None:
-        """Cancel one of the newest jobs, as its user would."""
-        recorder = self._arena.recorder
-        records = {
-            call.name
-            for call in recorder.calls
-            if call.container == "jobs" and call.operation == "write" and call.succeeded
-        }
-        jobs = [u.job_id for u in recorder.uploads if status_blob(u.job_id) in records]
-        if jobs:
-            job = self._rng.choice(jobs[-_NEWEST:])
-            recorder.note_cancelling(job)
-            if (call := await self._arena.storage.cancel(job)) is not None:
-                recorder.note_call(call)
-
-    async def touch(self) -> None:
-        """Change the metadata of an upload that is being split: another version, the same bytes."""
-        if (upload := self._being_split()) is not None:
-            clip, style = parts_of(upload.clip)
-            etag = await self._arena.storage.touch(upload.name)
-            self._arena.recorder.note_version(upload.name, etag, wanted(clip, style), style)
-
-    async def replace(self) -> None:
-        """Upload another clip under the name of one that is being split."""
-        arena = self._arena
-        if (upload := self._being_split()) is None:
-            return
-        clip, style = parts_of(upload.clip)
-        others = [c for c in arena.videos if c != clip and wanted(c, style) in arena.clips]
-        if others:
-            other = self._rng.choice(others)
-            arena.recorder.note_damage_by(upload.job_id, "SOURCE_CHANGED")
-            etag = await arena.storage.upload(upload.name, arena.videos[other], style)
-            arena.recorder.note_version(upload.name, etag, wanted(other, style), style)
-
-    def _being_split(self) -> Upload | None:
-        messages = [event.message for event in self._arena.recorder.events]
-        begun = {m.job_id for m in messages if isinstance(m, SplitStarted)}
-        ended = {m.job_id for m in messages if isinstance(m, (SplitCompleted, SplitFailed))}
-        versions = {u.name: u for u in sorted(self._arena.recorder.uploads, key=lambda u: u.at)}
-        # The lost event of a version that is replaced cannot be recovered from storage.
-        announced = self._names_in_lost_events()
-        found = [
-            upload
-            for upload in versions.values()
-            if upload.job_id in begun - ended
-            and not upload.cancelled
-            and upload.name not in announced
-        ]
-        return self._rng.choice(found) if found else None
-
-    def _names_in_lost_events(self) -> set[str]:
-        recorder = self._arena.recorder
-        lost = [e for e in recorder.events if (e.hub, e.partition, e.sequence) in recorder.lost]
-        return {name for event in lost for name in _uploads(event)}
 
     def _standing_still(self) -> AbstractContextManager[None]:
         return stopped([process.pid for process in self._arena.stylizers])
@@ -239,11 +180,6 @@ class Tampering:
         written = {c.name for c in chunks if (c.container, c.operation) == _CHUNK_WRITE}
         matches = map(_CHUNK.fullmatch, sorted(written - read - gone))
         return [(match[1], int(match[2])) for match in matches if match and match[1] in jobs]
-
-
-def _uploads(event: HubEvent) -> list[str]:
-    """Return the names of the uploads that an event announces."""
-    return [u.name for u in parse_uploads(event.body)] if event.hub == "uploads" else []
 
 
 @contextmanager

@@ -10,7 +10,7 @@ I6     a chunk is tried a bounded number of times; then a dead letter and the jo
 ALIKE  a result is painted by one version of its style
 END    every upload comes to an end, and fails only for a cause
 TOLD   the end of every job is announced, as its record has it
-TIDY   an ended job leaves only its record, in storage and in the work folders
+TIDY   an ended job leaves only its record, in storage and in work folders; a deleted one, nothing
 SHOWN  a job's record counts what is painted, neither more nor less
 LEAN   a chunk that is finished is not sent to the stylizers again
 PROMPT no job stands still, and no record falls behind, while nothing is broken

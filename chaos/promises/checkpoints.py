@@ -87,7 +87,9 @@ def _chunk_unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | N
 
 
 def _upload_unfinished(event: HubEvent, at: float, timeline: Timeline) -> str | None:
-    versions = {(upload.name, upload.etag): upload.job_id for upload in timeline.history.uploads}
+    # One that is deleted before it is taken up never gets a job.
+    there = [upload for upload in timeline.history.uploads if not upload.withdrawn]
+    versions = {(upload.name, upload.etag): upload.job_id for upload in there}
     for upload in parse_uploads(event.body):
         job = versions.get((upload.name, upload.etag))
         if job is not None and min(timeline.split_ended(job), timeline.ended(job)) > at:

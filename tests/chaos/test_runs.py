@@ -70,6 +70,15 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
             "old events come again, shuffled",
         ),
     ),
+    "users delete their jobs and uploads, and submit again": (
+        25,
+        (
+            "cancel and delete a job",
+            "delete a job",
+            "delete an upload",
+            "submit a deleted job's video again",
+        ),
+    ),
 }
 
 SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
@@ -101,6 +110,10 @@ SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "uploads are touched and replaced while they are split": (
         30,
         ("touch an upload", "replace an upload"),
+    ),
+    "users act at random while events come again and assemblers die": (
+        30,
+        ("users act at random", "old events come again, shuffled", "kill assembler"),
     ),
     "the disk is full": (29, ("fill the disk",)),
     "services have no memory left": (
