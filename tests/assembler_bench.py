@@ -119,6 +119,8 @@ async def prepared(storage: str, eventhub: str, **settings: object) -> AsyncIter
         frames_checkpoints_container=f"c{name}",
         segments_checkpoints_container=f"c{name}",
         jobs_container=f"j{name}",
+        # Ends of jobs are marked there, and tests may choose the same ids.
+        frames_container=f"f{name}",
         dead_letters_container=f"d{name}",
         load_balancing_interval_s=0.5,
         ownership_expiry_s=5,
@@ -129,10 +131,11 @@ async def prepared(storage: str, eventhub: str, **settings: object) -> AsyncIter
         for container in (
             chosen.segments_checkpoints_container,
             chosen.jobs_container,
+            chosen.frames_container,
             chosen.dead_letters_container,
         ):
             await client.create_container(container)
-        await _ensure(client, "frames", "segments", "results")
+        await _ensure(client, "segments", "results")
         yield Bench(chosen, BlobStore(client), await clients.publisher("segments"))
 
 
