@@ -14,7 +14,7 @@ import time
 from assembler.job import Job
 from shared.contracts.codes import FAILURE_CODES
 from shared.contracts.errors import LockedError, PermanentError
-from shared.contracts.layout import status_blob
+from shared.contracts.layout import result_blob, status_blob
 from shared.contracts.status import (
     CLOSED,
     DELETED,
@@ -58,11 +58,14 @@ class Records:
         if stored is None:
             return None
         status = _read(stored.data, job_id)
-        if status.ended and not await self._is_true(status):
-            status = _cancelled(status)
-        elif not status.ended:
+        if not status.ended:
             status = status.model_copy(update={"result": None, "error": None})
-        return self.new(status, stored.etag)
+            return self.new(status, stored.etag)
+        true = await self._true(status)
+        job = self.new(true or _cancelled(status), stored.etag)
+        if true is not None:
+            job.saved(status, stored.etag)  # its result may have another name by now
+        return job
 
     async def mark_end(self, job_id: str) -> None:
         """Note that a job is about to end; to be called before its record says so."""
@@ -174,12 +177,25 @@ class Records:
             job.etag = stored.etag
             return
         if other.ended:
-            true = _same_video(job.status, other) and await self._is_true(other)
+            true = await self._true(other) if _same_video(job.status, other) else None
             # Only assemblers make results. (An equal record is this one's own: storage's answer was
             # lost.)
-            job.ended_elsewhere |= true and other.result is not None and other != job.status
-            job.status = other if true else _cancelled(job.status)
+            ours = other.result is None or other == job.status
+            job.ended_elsewhere |= true is not None and not ours
+            job.status = true or _cancelled(job.status)
         job.saved(other, stored.etag)
+
+    async def _true(self, ended: Status) -> Status | None:
+        """Return a job's end, with the present name of its result; None if it is made up."""
+        if await self._is_true(ended):
+            return ended
+        if ended.result is None:
+            return None
+        # Whoever stored this may have died before it saw that a newer version took the name.
+        suffix = ended.result.rpartition(".")[2]
+        own = result_blob(ended.video_name, ended.style.slug, suffix, ended.job_id)
+        moved = ended.model_copy(update={"result": own})
+        return moved if await self._is_true(moved) else None
 
     async def _is_true(self, ended: Status) -> bool:
         """Return whether an assembler, or a user who cancels, can have ended the job like this."""

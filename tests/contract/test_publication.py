@@ -247,3 +247,20 @@ async def test_a_result_is_found_while_it_makes_room_for_a_newer_one(
     read.then((bench.jobs, status_blob(first.job_id)), lambda: bench.publish(second, b"two"))
     path = await bench.user().fetch(first.job_id, bench.folder / "mine.mp4")
     assert path.read_bytes() == b"one"
+
+
+async def test_a_record_that_names_the_former_name_of_its_result_is_corrected_by_the_next_assembler(
+    bench: Bench,
+) -> None:
+    first, second = version(0), version(1)
+    await bench.publish(first, b"one")
+    name = status_blob(first.job_id)
+    before = await bench.blobs.read(bench.jobs, name)
+    await bench.publish(second, b"two")
+    # As it was stored by an assembler that died before it could see that the name was taken
+    await bench.blobs.replace(bench.jobs, name, before or b"")
+    job = await bench.records.find(first.job_id)
+    assert job
+    assert (job.status.state, job.status.result) == ("done", own(first))
+    await bench.records.save(job)
+    assert await bench.recorded(first) == own(first)
