@@ -153,10 +153,14 @@ class Conclusion:
         return await self._store_end(job)
 
     async def clean_up(self, job: Job) -> None:
-        """Delete what the job no longer needs, and announce its end."""
+        """Announce the job's end, and delete what it no longer needs.
+
+        In this order: by chunks that are still stored, `assembler.recalls` finds a job whose end
+        was not announced, although its events are lost.
+        """
+        await self._retry(lambda: self._announcements.announce(job.status))
         painted = job.manifest if job.status.result else None
         await self._retry(lambda: self._cleanup.sweep(job.job_id, painted, leftovers=job.leftovers))
-        await self._retry(lambda: self._announcements.announce(job.status))
         await self._retry(lambda: self._records.close(job))
 
     async def _assemble(self, job: Job) -> str | None:

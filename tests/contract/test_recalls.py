@@ -7,15 +7,20 @@ import json
 import uuid
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from assembler_bench import Bench, Loser, assembling, lose_chunks, prepared, running, seal, started
 from manifests import manifest, store_whole
+from ports import unused_port
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from assembler.job import first_record
 from assembler.recalls import Recalls
 from assembler.segments_hub import SegmentsHub
+from local.eventgrid import LocalTopic
+from local.workspace import TOPIC_PATH
 from shared.contracts.layout import chunk_blob, opening_blob, status_blob
 from shared.contracts.messages import (
     ChunkReady,
@@ -23,6 +28,7 @@ from shared.contracts.messages import (
     JobRecalled,
     SegmentReady,
     SplitCompleted,
+    SplitFailed,
     decode,
 )
 from shared.contracts.status import read_status
@@ -32,6 +38,8 @@ from shared.service.clients import AzureClients
 from shared.storage.accounts import BlobClients
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import Content
+
+TOPIC_KEY = "c2VjcmV0"
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -160,6 +168,34 @@ async def test_nothing_is_left_of_a_cancelled_job_whose_events_are_lost_unless_i
             if not kept:
                 await bench.until(lambda: is_gone(bench, job))
         assert await left_of(bench, job) == (before if kept else [])
+
+
+async def test_an_end_that_is_not_announced_yet_can_still_be_found_in_storage(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    job, port, told = uuid.uuid4().hex[:24], unused_port(), list[dict[str, Any]]()
+    async with running(
+        storage_connection,
+        eventhub_connection,
+        eventgrid_topic_endpoint=f"http://127.0.0.1:{port}{TOPIC_PATH}",
+        eventgrid_topic_key=SecretStr(TOPIC_KEY),
+    ) as bench:
+
+        async def tried() -> bool:
+            labels = {"state": "failed", "outcome": "put_off"}
+            return bool(bench.metrics.get_sample_value("assembler_announcements_total", labels))
+
+        # Given a topic that is away when the job ends
+        await seal(bench, job, 3)
+        await bench.hub.by_job(started(job))
+        await bench.hub.by_job(SplitFailed(job_id=job, code="NOT_A_VIDEO", message="why"))
+        await bench.ended(job)
+        await bench.until(tried)
+        # Then its chunks stay, by which the job is recalled if its events are lost meanwhile
+        assert await left_of(bench, job)
+        async with LocalTopic(port, TOPIC_KEY, told.append):
+            await bench.until(lambda: is_gone(bench, job))
+    assert [event["type"] for event in told] == ["Stylestream.VideoFailed"]
 
 
 async def is_gone(bench: Bench, job: str) -> bool:
