@@ -81,7 +81,7 @@ DOORS = {
     "Unix sockets": socket.socketpair,
     "connect a socket that is open": lambda: ALREADY_OPEN.connect(("127.0.0.1", PORT)),
     "fork": fork,
-    "exec": lambda: os.execv("/nonexistent", ["/nonexistent"]),
+    "exec": lambda: os.execv(OWN / "missing", ["missing"]),
     "threads": start_a_thread,
     "signal another process": lambda: os.kill(VICTIM, 0),
     "trace": lambda: call(LIBC.ptrace(0x4206, VICTIM, 0, 0)),
