@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -52,7 +54,24 @@ async def open_page(browser: Browser, address: str) -> AsyncIterator[Page]:
     finally:
         # Also after a test that failed: its page would go on playing beside all others.
         await context.close()
+        await _end_held_requests()
     assert troubles == []
+
+
+async def _end_held_requests() -> None:
+    """End what waits for an answer to a request that a test has held, or left without one.
+
+    Playwright leaves it waiting, and asyncio reports it whenever it is collected: on the stderr of
+    whatever test runs then.
+    """
+    held = [task for task in asyncio.all_tasks() if _name_of(task).endswith("._on_route")]
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+
+
+def _name_of(task: asyncio.Task[Any]) -> str:
+    return getattr(task.get_coro(), "__qualname__", "")
 
 
 def chromium() -> str | None:
