@@ -11,6 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+UserAction = Literal[
+    "cancel a job",
+    "cancel and delete a job",
+    "delete a job",
+    "delete an upload",
+    "submit a deleted job's video again",
+    "touch an upload",
+    "replace an upload",
+]
 Kind = Literal[
     "kill stylizer",
     "kill splitter",
@@ -67,13 +76,7 @@ Kind = Literal[
     "damage a segment",
     "damage copied tracks",
     "poison a chunk",
-    "cancel a job",
-    "cancel and delete a job",
-    "delete a job",
-    "delete an upload",
-    "submit a deleted job's video again",
-    "touch an upload",
-    "replace an upload",
+    UserAction,
     "users act at random",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)

@@ -10,12 +10,12 @@ import contextlib
 import random
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, get_args
 
 from chaos.arena import Arena
 from chaos.clips import CLIPS, parts_of, wanted
 from chaos.history import Upload
-from chaos.plan import Kind
+from chaos.plan import Kind, UserAction
 from chaos.settings import STYLES
 from shared.contracts.layout import status_blob
 from shared.contracts.messages import SplitCompleted, SplitFailed, SplitStarted
@@ -25,15 +25,7 @@ _PATIENCE_S: Final = 20.0
 """How long a user waits for the end of a job."""
 _PAUSE_S: Final = 1.0
 _AT_ONCE: Final = 2
-_AT_RANDOM: Final[tuple[Kind, ...]] = (
-    "cancel a job",
-    "cancel and delete a job",
-    "delete a job",
-    "delete an upload",
-    "submit a deleted job's video again",
-    "touch an upload",
-    "replace an upload",
-)
+_AT_RANDOM: Final[tuple[UserAction, ...]] = get_args(UserAction)
 
 
 class Users:
