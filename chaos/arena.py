@@ -38,7 +38,7 @@ from local.children import python
 from local.eventhubs.access import connection_string
 from local.processes import Supervised
 from local.stack import Stack, StackOptions
-from local.workspace import TOPIC_PATH, Workspace
+from local.workspace import Workspace, topic_endpoint
 from shared.contracts.status import Status
 
 _PARTITIONS: Final = 8
@@ -288,7 +288,7 @@ class Arena:
             "STORAGE_CONNECTION_STRING": azurite.connection_string(
                 self.storage_proxy.port, Workspace(self._directory).storage_key
             ),
-            "EVENTGRID_TOPIC_ENDPOINT": f"http://127.0.0.1:{self.topic_proxy.port}{TOPIC_PATH}",
+            "EVENTGRID_TOPIC_ENDPOINT": topic_endpoint(self.topic_proxy.port),
         }
         self.stack = Stack(
             StackOptions(

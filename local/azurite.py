@@ -29,7 +29,9 @@ REMEDY = "run 'stylestream setup'"
 _PRELOAD = Path(__file__).with_name("azurite_preload.cjs")
 
 _SETTLED_NS: Final = 10**9
+"""Without a new file for as long, those that are there are looked at one by one."""
 _STALLED_NS: Final = 60 * 10**9
+"""A file that has not grown for as long is taken for complete."""
 
 
 def connection_string(port: int, key: str = ACCOUNT_KEY) -> str:

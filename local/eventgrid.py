@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from aiohttp import web
 from azure.core.messaging import CloudEvent
 
-from local.workspace import TOPIC_PATH
+from local.workspace import TOPIC_PATH, topic_endpoint
 from shared.contracts.errors import StylestreamError
 
 KEY_HEADER: Final = "aeg-sas-key"
@@ -61,7 +61,7 @@ class LocalTopic:
     @property
     def endpoint(self) -> str:
         """The address to publish to."""
-        return f"http://127.0.0.1:{self._runner.addresses[0][1]}{TOPIC_PATH}"
+        return topic_endpoint(self._runner.addresses[0][1])
 
     async def _publish(self, request: web.Request) -> web.Response:
         given = request.headers.get(KEY_HEADER, "").encode(errors="surrogateescape")

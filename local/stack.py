@@ -31,7 +31,7 @@ from local.processes import Command, Supervised
 from local.readiness import LineReady, TcpReady
 from local.services import Services
 from local.tasks import cancel, cancelled_by_signals, together
-from local.workspace import BROKER_PORT, STORAGE_PORT, TOPIC_PATH, TOPIC_PORT, Workspace
+from local.workspace import BROKER_PORT, STORAGE_PORT, TOPIC_PORT, Workspace, topic_endpoint
 from shared.contracts.errors import ConfigurationError, StylestreamError
 
 CONTAINERS = (
@@ -189,7 +189,7 @@ class Stack:
         self.endpoints |= {
             "eventhubs": f"sb://127.0.0.1:{self._workspace.port(BROKER_PORT)}",
             "storage": azurite.endpoint(self._workspace.port(STORAGE_PORT)),
-            "announcements": f"http://127.0.0.1:{self._workspace.port(TOPIC_PORT)}{TOPIC_PATH}",
+            "announcements": topic_endpoint(self._workspace.port(TOPIC_PORT)),
         }
         # The state file of a supervisor that was killed still says that the stack runs.
         self._write_state("stopped")

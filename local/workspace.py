@@ -46,6 +46,11 @@ HANDOVER_S = 2.0
 """How long a start waits for the lock and the ports of a stack that is being stopped."""
 
 
+def topic_endpoint(port: int) -> str:
+    """Return the address of a topic on loopback to publish to."""
+    return f"http://127.0.0.1:{port}{TOPIC_PATH}"
+
+
 class Workspace:
     """One stack's hold on its directory, from `claim` to `release`."""
 

@@ -186,7 +186,7 @@ async def test_only_the_cancelled_jobs_result_is_withdrawn(bench: Bench) -> None
 
 
 class Interrupted:
-    """Blobs of which one method does something else first, or after it, the first time."""
+    """Blobs of which one method is followed by something else, the first time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
         self._original = getattr(BlobStore, method)

@@ -20,7 +20,7 @@ from assembler.job import first_record
 from assembler.recalls import Recalls
 from assembler.segments_hub import SegmentsHub
 from local.eventgrid import LocalTopic
-from local.workspace import TOPIC_PATH
+from local.workspace import topic_endpoint
 from shared.contracts.layout import chunk_blob, opening_blob, status_blob
 from shared.contracts.messages import (
     ChunkReady,
@@ -177,7 +177,7 @@ async def test_an_end_that_is_not_announced_yet_can_still_be_found_in_storage(
     async with running(
         storage_connection,
         eventhub_connection,
-        eventgrid_topic_endpoint=f"http://127.0.0.1:{port}{TOPIC_PATH}",
+        eventgrid_topic_endpoint=topic_endpoint(port),
         eventgrid_topic_key=SecretStr(TOPIC_KEY),
     ) as bench:
 
