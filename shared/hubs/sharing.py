@@ -7,8 +7,8 @@ is finished; the SDK's greedy strategy claims all that is released at once. A ne
 nothing for long takes partitions as the SDK does: their owner may be of another version.
 
 Ownership is kept in the SDK's own blobs. After a third of the expiry, an owner renews one of them
-on behalf of all its own (`shared.hubs.owners`); beside an owner of an earlier version, which does
-not know that, it renews all. While there is nothing to share, consumers skip most intervals' looks.
+on behalf of all its own (`shared.hubs.owners`). While there is nothing to share, consumers skip
+most intervals' looks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from azure.eventhub.aio import CheckpointStore
 
-from shared.hubs.owners import format_owner, name_in, parse_owner, renews_one_for_all, signs_of_life
+from shared.hubs.owners import format_owner, name_in, parse_owner, signs_of_life
 from shared.hubs.positions import HUB, ForwardCheckpointStore, folder_of
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
@@ -98,8 +98,6 @@ class SharedOwnership(CheckpointStore):
         self._held: dict[str, Ownership] = {}
         self._leaving: dict[str, bool] = {}
         """Held partitions that are no longer read, and whether they are finished."""
-        self._renews_each = False
-        """Whether an owner of an earlier version is alive, which expects each to be renewed."""
         self._announced: str | None = None
         self._announced_s = 0.0
         self._waits_since: float | None = None
@@ -145,7 +143,6 @@ class SharedOwnership(CheckpointStore):
             for id_, name in names.items()
             if name and self._lives(lives[id_])
         }
-        self._renews_each = any(not renews_one_for_all(names[id_]) for id_ in self._owners)
         await self._forget(item for item in waiting if not self._lives(item.modified_s))
         self._waiting = {
             one: _ownership(hub, item, "", one, item.modified_s)
@@ -211,24 +208,17 @@ class SharedOwnership(CheckpointStore):
         self._held = {each["partition_id"]: each for each in held}
         renewed_s = {id_: self._renewed_s.get(id_, float("-inf")) for id_ in self._held}
         staying = [id_ for id_ in self._held if id_ not in self._leaving] or [*self._held]
-        if self._renews_each:
-            for id_ in [id_ for id_ in self._held if renewed_s[id_] <= aged_s]:
-                await self._renew_one(id_)
-        elif all(renewed_s[id_] <= aged_s for id_ in staying):
+        if all(renewed_s[id_] <= aged_s for id_ in staying):
             # In turn, so that the others are not long out of date when one is lost.
             for id_ in sorted(staying, key=lambda id_: renewed_s[id_]):
-                if await self._renew_one(id_):
+                renewed = await self._claim([self._held.pop(id_)])
+                self._held |= {each["partition_id"]: each for each in renewed}
+                if renewed:
                     break
         self._leaving = {id_: done for id_, done in self._leaving.items() if id_ in self._held}
         lives_s = max((each["last_modified_time"] for each in self._held.values()), default=0.0)
         for each in self._held.values():
             each["last_modified_time"] = lives_s
-
-    async def _renew_one(self, partition_id: str) -> bool:
-        """Renew a partition; return whether it is still ours."""
-        renewed = await self._claim([self._held.pop(partition_id)])
-        self._held |= {each["partition_id"]: each for each in renewed}
-        return bool(renewed)
 
     async def _share(self, wanted: list[Ownership]) -> None:
         """Hand over our surplus, and claim those of the ``wanted`` that are not ours."""

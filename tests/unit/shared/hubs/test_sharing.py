@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from types import SimpleNamespace
 from typing import Any, cast
-from unittest import mock
 
 import pytest
 from azure.eventhub._eventprocessor.common import LoadBalancingStrategy
@@ -88,27 +87,6 @@ class Account:
         return self._blobs[name]
 
 
-class EarlierOwnership(SharedOwnership):
-    """That of an earlier version: looks at every interval, and each partition stands for itself."""
-
-    async def _look(self, place: tuple[str, str, str]) -> None:
-        by_themselves = {
-            "signs_of_life": _each_of_itself,
-            "renews_one_for_all": lambda _name: False,
-        }
-        with mock.patch.multiple(sharing, **by_themselves):
-            await super()._look(place)
-        self._look_due_s = 0.0
-
-    async def _claim(self, wanted: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        with mock.patch.object(sharing, "format_owner", lambda consumer, _version: consumer):
-            return await super()._claim(wanted)
-
-
-def _each_of_itself(written: dict[str, tuple[str, float]]) -> dict[str, float]:
-    return {partition: written_s for partition, (_, written_s) in written.items()}
-
-
 class Pool:
     """Consumers that look at each other's partitions, each at its own times."""
 
@@ -121,14 +99,13 @@ class Pool:
         self._dead: set[str] = set()
         self._born = itertools.count(1)
 
-    def join(self, count: int, *, giving: bool = True, earlier: bool = False) -> None:
+    def join(self, count: int, *, giving: bool = True) -> None:
         for _ in range(count):
             self._size += 1
             owned: set[str] = set()
             blobs = cast("Any", self._account)
             begin_handover = functools.partial(self._begin_handover, owned) if giving else None
-            kind = EarlierOwnership if earlier else SharedOwnership
-            store = kind(blobs, blobs, blobs, "container", EXPIRY_S, begin_handover)
+            store = SharedOwnership(blobs, blobs, blobs, "container", EXPIRY_S, begin_handover)
             client = SimpleNamespace(
                 _address=SimpleNamespace(hostname="ns"),
                 eventhub_name="hub",
@@ -272,33 +249,6 @@ def test_those_who_live_keep_what_they_have_and_share_what_the_dead_had(
     kept, took_s = asyncio.run(outlive())
     assert kept == {"consumer-1", "consumer-2"}
     assert took_s <= EXPIRY_S + 3 * INTERVAL_S
-
-
-@pytest.mark.parametrize("giving", [True, False])
-@pytest.mark.parametrize("seed", range(4))
-def test_owners_of_an_earlier_version_who_want_to_see_each_partition_renewed_share_with_ours(
-    seed: int, monkeypatch: pytest.MonkeyPatch, *, giving: bool
-) -> None:
-    account, pool = simulated(seed, monkeypatch)
-
-    async def roll_back() -> tuple[float, int]:
-        pool.join(2, giving=giving)
-        await pool.until_shared()
-        # So long that most of their partitions seem to be nobody's to who does not know.
-        await pool.run(3 * EXPIRY_S)
-        pool.join(2, giving=giving, earlier=True)
-        took_s = await pool.until_shared()
-        await pool.run(EXPIRY_S)
-        owners = account.by_partition()
-        moved = 0
-        for _ in range(100):
-            await pool.run(EXPIRY_S / 10)
-            moved += account.by_partition() != owners
-        return took_s, moved
-
-    took_s, moved = asyncio.run(roll_back())
-    assert took_s < 2 * EXPIRY_S
-    assert moved == 0
 
 
 def test_while_a_new_version_replaces_an_old_one_both_share_and_say_which_they_are(
