@@ -25,7 +25,6 @@ from local.eventhubs.notices import Notices
 
 _LOGGER: Final = logging.getLogger(__name__)
 _VERSION: Final = 3
-_WITHOUT_CHECKSUM: Final = 2
 _SHOWN: Final = 100  # characters of a name that a client sent
 
 
@@ -105,7 +104,8 @@ class DataDirectory:
             document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             version = document["version"]
             hubs = [StoredHub(**hub) for hub in document["hubs"]]
-            if version == _VERSION and document["checksum"] != _checksum(hubs):
+            checksum = document.get("checksum")
+            if version == _VERSION and checksum not in (None, _checksum(hubs)):
                 message = "its content does not match its checksum"
                 raise ValueError(message)
         except FileNotFoundError:
@@ -114,27 +114,16 @@ class DataDirectory:
             message = (
                 f"{path} is damaged or cannot be read ({type(error).__name__}: {error}). It names "
                 f"the hubs and their numbers of partitions, which the folders in "
-                f"{self.path / 'hubs'} show: put it right with a text editor, as version "
-                f"{_WITHOUT_CHECKSUM}, or move {self.path} away to start without its events."
+                f"{self.path / 'hubs'} show: put it right with a text editor, without a checksum, "
+                f"or move {self.path} away to start without its events."
             )
             raise ConfigurationError(message) from error
-        if version not in (1, _WITHOUT_CHECKSUM, _VERSION):
+        if version != _VERSION:
             message = f"{path} was written by another version of this program."
             raise ConfigurationError(message)
-        if version == 1:
-            self._gather(hubs)
-        if version != _VERSION:
+        if checksum is None:
             self._save(hubs)
         return hubs
-
-    def _gather(self, hubs: list[StoredHub]) -> None:
-        """Move the hubs' folders into ``hubs``: version 1 had them beside ``hubs.json``."""
-        for hub in hubs:
-            old, new = self.path / hub.name.lower(), self.hub(hub.name)
-            if old.is_dir() and not new.exists():
-                new.parent.mkdir(exist_ok=True)
-                old.rename(new)
-                sync_directory(new.parent)
 
     def _save(self, hubs: list[StoredHub]) -> None:
         entries = [

@@ -230,7 +230,7 @@ class _Preparation:
         if position is not None:
             return _Change(partition_id, {**position.metadata, **made}, found, moves=True)
         if found is not None and made and not found.metadata.get(HUB_MADE):
-            # From a release that did not record the hub, as consumers now do, too.
+            # It was moved by hand, or written while the hub did not say when it was created.
             return _Change(partition_id, {**found.metadata, **made}, found, moves=False)
         return None
 

@@ -31,10 +31,11 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240
 def grow(folder: Path, **partitions: int) -> None:
     """Give hubs of a stopped broker more partitions; they were created when they were."""
     listed = folder / "hubs" / "hubs.json"
-    hubs = json.loads(listed.read_text())["hubs"]
+    stored = json.loads(listed.read_text())
+    hubs = stored["hubs"]
     grown = [{**hub, "partitions": partitions.get(hub["name"], hub["partitions"])} for hub in hubs]
     # As a person may write it: without a checksum
-    listed.write_text(json.dumps({"version": 2, "hubs": grown}))
+    listed.write_text(json.dumps({"version": stored["version"], "hubs": grown}))
 
 
 async def test_partitions_that_a_hub_is_given_are_read_without_a_restart(

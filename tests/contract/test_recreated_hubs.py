@@ -65,7 +65,7 @@ def _copy_without(hub: str, before: Path, after: Path) -> None:
     stored = json.loads(listed.read_text())
     others = [entry for entry in stored["hubs"] if entry["name"] != hub]
     # As a person may write it: without a checksum
-    listed.write_text(json.dumps({"version": 2, "hubs": others}))
+    listed.write_text(json.dumps({"version": stored["version"], "hubs": others}))
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from local.eventhubs.log.segment import (
 _LOGGER: Final = logging.getLogger(__name__)
 # One index entry per so many bytes, which is the most that a search has to read.
 _INDEX_INTERVAL: Final = 64 * 1024
-_NAME: Final = re.compile(r"(\d{20})(?:-(\d{20}))?\.log")
+_NAME: Final = re.compile(r"(\d{20})-(\d{20})\.log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,25 +218,20 @@ def segment_name(header: SegmentHeader) -> str:
 def open_segment(path: Path, before: Segment | None) -> Segment:
     """Return the segment of a file; a damaged header is restored from the file's name.
 
-    ``before`` is the preceding segment. ``LogCorruptError`` if neither the name nor the
-    header says where the segment begins.
+    ``before`` is the preceding segment. ``LogCorruptError`` if it is not named like a segment.
     """
-    with path.open("rb") as file:
-        raw = file.read(HEADER_SIZE)
     match = _NAME.fullmatch(path.name)
     if match is None:
         message = f"{path} is not named like a segment of a log"
         raise LogCorruptError(message)
+    sequence, offset = map(int, match.groups())
+    with path.open("rb") as file:
+        raw = file.read(HEADER_SIZE)
     try:
         header = SegmentHeader.decode(raw)
-    except LogCorruptError as error:
-        if match[2] is None:
-            message = f"{path} cannot be read: {error}"
-            raise LogCorruptError(message) from error
+    except LogCorruptError:
         header = None
-    sequence = int(match[1])
     if header is None or header.first_sequence != sequence:
-        offset = int(match[2])
         written = (before.path if before is not None else path).stat().st_mtime_ns // 1_000_000
         emptied = header is not None  # the process died in ``restart``
         header = SegmentHeader(sequence, offset, offset - 1, written if sequence else 0)
@@ -247,8 +242,6 @@ def open_segment(path: Path, before: Segment | None) -> Segment:
                 file.truncate(HEADER_SIZE)
             file.write(header.encode())
             os.fsync(file.fileno())
-    if match[2] is None:
-        path = path.rename(path.with_name(segment_name(header)))
     size = max(path.stat().st_size - HEADER_SIZE, 0)
     return Segment(path, header, header.first_offset + size, header.previous_ms)
 
