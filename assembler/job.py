@@ -14,6 +14,7 @@ from shared.contracts.manifest import Manifest
 from shared.contracts.messages import EventPlace, SegmentReady, SplitCompleted, SplitStarted
 from shared.contracts.status import Cost, Failure, Status, Waiting, iso, utc_now
 from shared.hubs.delivery import Delivery, Place
+from shared.hubs.positions import Incarnation
 from shared.hubs.watermark import Ticket
 from shared.storage.manifests import Stored
 from shared.telemetry.spans import Carrier
@@ -60,6 +61,8 @@ class Job:
         """What the job's splits have reported: see `SplitCompleted.leftovers`."""
         self.delivery: Delivery | None = None
         """Its last event; None before the first."""
+        self.hub = Incarnation()
+        """That of its first event; if it is gone, what came before never comes again."""
         self.trace: Carrier = {}
         """The trace context of its first event."""
         self._receipts: list[Ticket[Place]] = []
@@ -67,8 +70,6 @@ class Job:
         """Whether the job is being concluded; further events no longer change that."""
         self.released = False
         """Whether another assembler gets its events by now, and has to decide about the job."""
-        self.orphaned = False
-        """Whether its events so far were lost with an earlier hub, and never come again."""
         self.ended_elsewhere = status.ended
         """Whether the job had ended when it was taken up, or another assembler has published its
         result since: then it was counted."""
@@ -196,7 +197,7 @@ class Job:
         if delivery is self.delivery:
             return  # it is processed once more
         if self.delivery is None:
-            self.trace = delivery.origin.carrier
+            self.hub, self.trace = delivery.hub, delivery.origin.carrier
         self.delivery = delivery
         self._receipts.append(delivery.receipt)
 

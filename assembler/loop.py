@@ -112,17 +112,13 @@ class Assembler:
         and cleaned up while the new owner works on them.
         """
         for job in list(self._jobs.values()):
-            if job.partition_id == partition_id and not (job.concluding or job.orphaned):
+            if job.partition_id == partition_id and not (job.concluding or job.hub.gone):
                 self._let_go(job)
 
-    def settled(self, anew: bool) -> None:
-        """Settle the jobs that were released; if the hub was recreated, take them up again.
-
-        The events of an earlier hub (``anew``) do not come again to anybody.
-        """
-        for job in (*self._jobs.values(), *self._released.values()) if anew else ():
-            job.orphaned = True
-            if job.released and job.job_id not in self._ended and job.job_id not in self._jobs:
+    def hub_checked(self) -> None:
+        """Take up again the jobs that were released, if their events come to nobody else."""
+        for job in self._released.values():
+            if job.hub.gone and not self._is_known(job.job_id):
                 job.released = False
                 self._jobs[job.job_id] = job
                 self._metrics.in_hand(+1)
@@ -165,7 +161,7 @@ class Assembler:
             await self._cleanup.sweep_after(event)
             delivery.done()
             return
-        if isinstance(event, JobRecalled) and job.delivery and not job.orphaned:
+        if isinstance(event, JobRecalled) and job.delivery and not job.hub.gone:
             delivery.done()  # the job is followed, and its other events keep it so
             return
         job.take(delivery)

@@ -39,7 +39,7 @@ async def build(
     consumer = reader(
         settings.segments_hub, assembler.take, settings, blobs, clients, metrics, health
     )
-    consumer.on_released(assembler.release, assembler.settled)
+    consumer.on_released(assembler.release, assembler.hub_checked)
     return Service(
         consumer,
         assembler.finish,

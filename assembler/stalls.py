@@ -119,7 +119,7 @@ class Stalls:
 
         A split in progress reports that regularly, and one that has not begun has no manifest.
         """
-        if job.upload_event is None or job.orphaned:
+        if job.upload_event is None or job.hub.gone:
             return True
         return begun and job.lifeless_s >= self._settings.redrive_after_s
 
@@ -137,7 +137,7 @@ class Stalls:
         if not job.redrive.passed(missing, reach):
             return
         ours = await caught_up(job.partition_id)
-        if job.status.ended or not (ours or job.orphaned):
+        if job.status.ended or not (ours or job.hub.gone):
             return  # it has ended, or another assembler owns it by now
         # Everything that was announced before `reach` was looked up is known by now.
         missing = _still(job, missing)

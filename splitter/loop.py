@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -26,7 +27,6 @@ from splitter.intake.style_request import resolve_style
 from splitter.intake.uploads import Upload, parse_uploads
 from splitter.job import Extent, SplitJob
 from splitter.job_monitor import JobMonitor, JobMonitors, JobOver
-from splitter.losses import Losses
 from splitter.openings import Opening, Openings
 from splitter.request import SplitRequest
 from splitter.settings import SplitterSettings
@@ -53,7 +53,7 @@ class Splitter:
         acceptance: Acceptance,
         gallery: Gallery,
         outlets: Outlets,
-        losses: Losses,
+        check_released: Callable[[], Awaitable[None]],
     ) -> None:
         self._settings = settings
         self._acceptance = acceptance
@@ -78,7 +78,7 @@ class Splitter:
         )
         self.slots = Slots(settings.splits)
         self._monitors = JobMonitors(settings, outlets.blobs, outlets.retry)
-        self._losses = losses
+        self._check_released = check_released
 
     async def split(self, delivery: Delivery) -> None:
         """Split the videos that an Event Grid event announces.
@@ -115,11 +115,10 @@ class Splitter:
         begun before continues as it was begun.
         """
         retry, openings = self._outlets.retry, self.openings
-        losses = self._losses.of(delivery.partition_id)
 
         async def begun() -> SplitRequest | None:
             found = await retry(lambda: openings.find(upload.name, upload.etag))
-            return SplitRequest(upload, found, None, None, delivery, losses) if found else None
+            return SplitRequest(upload, found, None, None, delivery) if found else None
 
         # If the upload is as the event says, writing the opening below also finds an earlier one.
         facts = await retry(lambda: self._outlets.blobs.facts(upload.container, upload.name))
@@ -141,7 +140,7 @@ class Splitter:
             versions.append(version)
         # If the upload was touched since its event, its split may have been begun.
         untouched = versions[0] if len(versions) == 1 else None
-        return SplitRequest(upload, opening, untouched, problem, delivery, losses)
+        return SplitRequest(upload, opening, untouched, problem, delivery)
 
     async def _settled(self, upload: Upload) -> BlobFacts | None:
         """Return the upload's properties; None if it is gone.
@@ -205,8 +204,9 @@ class Splitter:
         await self._outlets.retry(lambda: self._budgets.charge(name, job, frames))
 
     async def _begin(self, request: SplitRequest) -> None:
-        partition, losses = request.delivery.partition_id, request.losses
-        if await self._outlets.retry(lambda: self._losses.since(partition, losses)):
+        if request.delivery.will_be_redelivered:
+            await self._outlets.retry(self._check_released)
+        if request.delivery.will_be_redelivered:
             raise GivenBack("its partition moved to another instance")
         upload, opening = request.upload, request.opening
         await self._outlets.retry(

@@ -29,8 +29,6 @@ class SplitRequest:
     version: str | None
     problem: PermanentError | None
     delivery: Delivery
-    losses: int
-    """How often the delivery's partition had been lost when it arrived."""
 
     @property
     def job_id(self) -> str:

@@ -23,7 +23,6 @@ from splitter.intake.acceptance import Acceptance
 from splitter.intake.forwarding import Intake
 from splitter.intake.webhook import Webhook
 from splitter.loop import Splitter
-from splitter.losses import Losses
 from splitter.metrics import SplitterMetrics
 from splitter.overlooked import Overlooked
 from splitter.settings import SplitterSettings
@@ -59,11 +58,10 @@ async def build(
         intake = Intake(await clients.sender(settings.uploads_hub))
         await clients.keep(Webhook(settings, acceptance, intake, metrics))
 
-    async def settle() -> bool:
-        return await consumer.settle()
+    async def check_released() -> None:
+        await consumer.check_released()
 
-    losses = Losses(settle)
-    splitter = Splitter(settings, acceptance, gallery, outlets, losses)
+    splitter = Splitter(settings, acceptance, gallery, outlets, check_released)
     letters = DeadLetters(blobs, settings.dead_letters_container, settings.uploads_hub)
     dead_lettering = DeadLettering(letters, metrics, health.report)
     workers = Workers(_OPEN, splitter.split, dead_lettering, metrics)
@@ -86,7 +84,6 @@ async def build(
         await asyncio.gather(workers.finish(), looking)
 
     consumer = reader(settings.uploads_hub, workers.take, settings, blobs, clients, metrics, health)
-    consumer.on_released(losses.note, losses.settled)
     return Service(
         consumer,
         finish,

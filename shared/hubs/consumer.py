@@ -27,7 +27,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 
 from shared.contracts.errors import TransientError
 from shared.hubs.checkpointer import Checkpointer
-from shared.hubs.delivery import CLAIM, Handler, OwnedPartition, Released, Settled
+from shared.hubs.delivery import CLAIM, Handler, HubChecked, OwnedPartition, Released
 from shared.hubs.handover import Handovers
 from shared.hubs.liveness import Liveness
 from shared.hubs.positions import BEGAN_IN, HubIdentity, Positions
@@ -77,21 +77,22 @@ class Consumer:
         self._metrics = metrics
         self._on_unrecoverable = on_unrecoverable
         self._on_released: Released = lambda _partition_id: None
-        self._on_settled: Settled = lambda _anew: None
+        self._on_hub_checked: HubChecked = lambda: None
         self._client: EventHubConsumerClient | None = None
         self._partitions: dict[str, OwnedPartition] = {}
         self._releases: set[asyncio.Task[object]] = set()
         """Flush a partition that is left, and then give it free for others."""
         self._liveness = Liveness(patience_s, _REBUILDS, time.monotonic)
         self._look_s = patience_s / 10
-        self._claimed = self._begins_anew = False
-        self._draining = False
+        self._claimed = self._draining = False
+        self._unchecked = False
+        """Whether a partition was released since the hub was last checked."""
         self._checkpointer = Checkpointer(self._partitions, self._identity, metrics)
         self._handovers = Handovers(self._partitions, self._checkpointer.flush)
 
-    def on_released(self, callback: Released, settled: Settled = lambda _anew: None) -> None:
-        """Call ``callback`` with each partition that we lose, and ``settled`` in `settle`."""
-        self._on_released, self._on_settled = callback, settled
+    def on_released(self, callback: Released, hub_checked: HubChecked = lambda: None) -> None:
+        """Call ``callback`` with each partition that we lose; see `HubChecked`."""
+        self._on_released, self._on_hub_checked = callback, hub_checked
 
     def hand_over(self, within_s: float) -> None:
         """Let a partition finish its work, for up to ``within_s``, before a newcomer gets it."""
@@ -117,7 +118,7 @@ class Consumer:
     async def _read_until_silent(self) -> None:
         """Read with the current client until it fails or must be replaced, and close it."""
         client = await self.client()
-        self._claimed = self._begins_anew = False
+        self._claimed = False
         reading = asyncio.create_task(self._receive(client))
         renew = asyncio.Event()
         looks = [
@@ -207,23 +208,28 @@ class Consumer:
         If it was recreated, it is read from its beginning.
         """
         with contextlib.suppress(TransientError):
-            if await self.settle():
-                self._begins_anew = True
+            if await self._check_hub():
                 log.warning("hub was recreated; reading from its start")
                 renew.set()
             elif self._identity.grown:
                 log.info("hub has other partitions; reconnecting")
                 renew.set()
 
-    async def settle(self) -> bool:
-        """Return whether the hub was replaced since the client began to read; call ``settled``.
+    async def check_released(self) -> None:
+        """Find out whether the hub of partitions that were released is gone, if that is unknown.
 
         Raises:
             TransientError: the hub or storage is unavailable.
         """
+        if self._unchecked:
+            await self._check_hub()
+
+    async def _check_hub(self) -> bool:
+        """Return whether the hub was recreated since the client began to read."""
         client = await self.client()
         anew = await self._identity.changed(client, [p.began_in for p in self._partitions.values()])
-        self._on_settled(anew)
+        self._unchecked = False
+        self._on_hub_checked()
         return anew
 
     async def _behind(self) -> bool:
@@ -275,7 +281,8 @@ class Consumer:
         if earlier := self._partitions.pop(context.partition_id, None):
             self._let_go(earlier)
         began_in = BEGAN_IN.get({}).get(context.partition_id, "")
-        partition = self._partitions[context.partition_id] = OwnedPartition(context, began_in)
+        partition = OwnedPartition(context, self._identity.incarnation, began_in)
+        self._partitions[context.partition_id] = partition
         CLAIM.set(partition)
         self._note_owned()
         log.info("partition claimed", hub=context.eventhub_name, partition=context.partition_id)
@@ -314,8 +321,8 @@ class Consumer:
         )
 
     def _let_go(self, partition: OwnedPartition) -> None:
-        # Events in hand from a hub that was recreated do not come again.
-        partition.close(passed_on=not self._begins_anew)
+        partition.close()
+        self._unchecked = True
         self._metrics.released(partition.context.partition_id)
         if partition.passed_on:
             self._on_released(partition.context.partition_id)

@@ -12,6 +12,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 
+from shared.hubs.positions import Incarnation
 from shared.hubs.watermark import Watermark
 from shared.telemetry import tracing
 
@@ -58,8 +59,16 @@ class Delivery:
 
     @property
     def will_be_redelivered(self) -> bool:
-        """Whether its partition is no longer ours: its new owner gets the event unless done."""
+        """Whether the next owner of its partition gets the event, unless it is done.
+
+        So it is if the partition is no longer ours, but not if its hub is gone.
+        """
         return self._partition.passed_on
+
+    @property
+    def hub(self) -> Incarnation:
+        """The hub that it came from."""
+        return self._partition.hub
 
     def done(self) -> None:
         """Note that the event will never need further work. Repeating it changes nothing."""
@@ -71,6 +80,7 @@ class OwnedPartition:
     """A partition that is ours now, and how far its events have been processed."""
 
     context: PartitionContext
+    hub: Incarnation = field(default_factory=Incarnation)
     began_in: str = ""
     """When the hub was created in whose position reading began, ISO 8601; empty if unknown."""
     watermark: Watermark[Place] = field(init=False)
@@ -86,8 +96,6 @@ class OwnedPartition:
     """Whether it is being handed over to another consumer: no more of its events are taken up."""
     closed: bool = False
     """Whether the client has released it."""
-    passed_on: bool = False
-    """Whether its next owner gets what is unfinished; not if its hub was recreated."""
     abandoned: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -105,10 +113,15 @@ class OwnedPartition:
         handled = -1 if self.handled is None else self.handled
         return oldest is not None and oldest.sequence_number <= handled
 
-    def close(self, *, passed_on: bool = True) -> None:
-        """Note that the client has released it, and whether its next owner goes on with it."""
-        self.closed, self.passed_on = True, passed_on
+    def close(self) -> None:
+        """Note that the client has released it."""
+        self.closed = True
         self.changed.set()
+
+    @property
+    def passed_on(self) -> bool:
+        """Whether its next owner gets what is unfinished."""
+        return self.closed and not self.hub.gone
 
     def abandon(self) -> None:
         """Make `finished` return, finished or not."""
@@ -149,5 +162,5 @@ Handler = Callable[[Delivery], Awaitable[None]]
 Released = Callable[[str], None]
 """Called when a partition is no longer ours: unfinished events come again, here or elsewhere."""
 
-Settled = Callable[[bool], None]
-"""Called with whether the hub was replaced: then events released before do not come again."""
+HubChecked = Callable[[], None]
+"""Called when it is known whether the events that were released before come again."""

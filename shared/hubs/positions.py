@@ -71,6 +71,15 @@ class Positions(Protocol):
         """Correct the positions that cannot belong to this hub."""
 
 
+class Incarnation:
+    """One of successive hubs of a name; the events of one that is ``gone`` come to nobody again."""
+
+    __slots__ = ("gone",)
+
+    def __init__(self) -> None:
+        self.gone = False
+
+
 class HubIdentity:
     """Knows which of several successive hubs of one name a client reads, and its partitions.
 
@@ -85,6 +94,8 @@ class HubIdentity:
         """When the hub was created, ISO 8601; empty while that is unknown."""
         self.grown = False
         """Whether the hub has other partitions by now."""
+        self.incarnation = Incarnation()
+        """The hub that is read, as far as is known."""
         self._partitions = frozenset[str]()
         self._positions = positions
 
@@ -95,20 +106,25 @@ class HubIdentity:
             self.made, self._partitions = await self._positions.facts(client)
 
     async def changed(self, client: EventHubConsumerClient, began_in: Iterable[str]) -> bool:
-        """Return whether another hub is there now; positions in the earlier one are corrected.
+        """Return whether another hub is there now.
 
-        ``began_in`` holds the creation times of the hubs in whose positions reading began.
+        The one before is then ``gone``, and positions in it are corrected. ``began_in`` holds the
+        creation times of the hubs in whose positions reading began.
 
         Raises:
             TransientError: the hub or storage is unavailable.
         """
+        incarnation = self.incarnation
         corrected, (made, partitions) = await self._positions.correct(client)
         self.made = self.made or made
         self._partitions = self._partitions or partitions
         self.grown = partitions != self._partitions
         # Another service may have corrected the positions before.
         known = {self.made, *began_in} - {""}
-        return bool(corrected or (made and known != {made}))
+        changed = bool(corrected or (made and known != {made}))
+        if changed and not incarnation.gone:
+            incarnation.gone, self.incarnation = True, Incarnation()
+        return changed
 
 
 def folder_of(record: Mapping[str, Any]) -> str:
