@@ -109,7 +109,7 @@ class Loader:
             leash.cut()
             raise
         if pid is None:
-            raise ChildProcessError("the loader has ended")
+            raise ChildProcessError("the loader has ended, or cannot start it")
         return Service(pid, leash)
 
 

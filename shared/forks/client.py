@@ -102,7 +102,7 @@ class Leash:
         return cls(*await asyncio.open_connection(sock=connection))
 
     async def begun(self) -> int | None:
-        """Return the fork's process id once it runs; None when the server died first."""
+        """Return the fork's process id once it runs; None if it never does."""
         return await asyncio.shield(self._begun)
 
     @property
@@ -116,7 +116,7 @@ class Leash:
         return self._code.done()
 
     async def wait(self) -> int | None:
-        """Return its exit code, negative for a signal; None when the server died first."""
+        """Return its exit code, negative for a signal; None if it never ran, or the server died."""
         return await asyncio.shield(self._code)
 
     def cut(self) -> None:

@@ -6,7 +6,8 @@ the fork through its standard input. The server has one thread and no locks, so 
 Standard input is the socket that requests come through; when it is closed, the server and all forks
 end. The first three files of a request become the fork's standard input, output and error. The
 fourth is its leash: the fork is killed when the other end is shut down, and its process id is
-written to it when the fork has begun, its exit code when it has ended.
+written to it when the fork has begun, its exit code when it has ended. It is closed without either
+if the machine has no room for the fork.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import selectors
 import signal
 import socket
 import struct
+import sys
 from typing import Final
 
 from shared.forks.orphans import end_with_parent
@@ -74,8 +76,9 @@ class _Server:
                 self._woken.recv(4096)
                 self._reap()
             elif key.fileobj is not self._requests:
-                self._selector.unregister(key.fileobj)
-                os.kill(key.data, signal.SIGKILL)
+                if key.data in self._leashes:  # otherwise it was just waited for
+                    self._selector.unregister(key.fileobj)
+                    os.kill(key.data, signal.SIGKILL)
             elif work := self._fork():
                 return work
         return b""
@@ -84,7 +87,14 @@ class _Server:
         work, files, _, _ = socket.recv_fds(self._requests, 1, FILES)
         if not work:
             self._end()
-        if pid := os.fork():
+        try:
+            pid = os.fork()
+        except OSError as error:  # for want of memory or processes, which others have
+            print("a process cannot be started:", error, file=sys.stderr)
+            for file in files:
+                os.close(file)
+            return b""
+        if pid:
             for file in files[:-1]:
                 os.close(file)
             leash = socket.socket(fileno=files[-1])

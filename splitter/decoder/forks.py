@@ -76,7 +76,7 @@ class Fork:
         self._pipes = output.transport, errors.transport
 
     async def wait(self) -> int | None:
-        """Return its exit code, negative for a signal; None if the fork server died first."""
+        """Return its exit code, negative for a signal; None if it never ran, or the server died."""
         return await self._leash.wait()
 
     async def stop(self) -> None:

@@ -170,7 +170,9 @@ class _Child:
         code = await self._fork.wait()
         if code is None:
             return DecoderKilled(
-                "DECODER_FAILED", "The process that decoders are forked from was killed."
+                "DECODER_FAILED",
+                "The splitter's machine had no memory or no processes left for a decoder: give it "
+                "more, and upload the video again.",
             )
         if code == -signal.SIGKILL:
             return DecoderKilled(
