@@ -26,9 +26,14 @@ LONGEST_PAUSE_S: Final = 10.0
 _BEHIND_S = 3
 """Tracks are stored up to this many seconds apart."""
 
-BACK_S = 1
+_BACK_S = 1
 """A longer step back within a track is a jump; shorter ones occur if packets have only presentation
 times and there are B-frames."""
+
+
+def is_jump(step: Fraction, longest_pause: Fraction) -> bool:
+    """Return whether the clock jumps between two packets of a track that are a ``step`` apart."""
+    return not -_BACK_S <= step <= longest_pause
 
 
 @dataclass(slots=True)
@@ -114,13 +119,13 @@ class Epochs:
         # Packets of tracks that lag behind still belong to the last epoch but one.
         recent = self._epochs[-2:]
         steps = [(time - epoch.last[track], epoch) for epoch in recent if track in epoch.last]
-        own = [(step, e) for step, e in steps if -BACK_S <= step <= self._longest_pause]
+        own = [(step, e) for step, e in steps if not is_jump(step, self._longest_pause)]
         if own:
             step, latest = own[-1]
             # (A single wrong timestamp opens an epoch that nothing continues.)
-            return latest if step <= BACK_S else min(own, key=lambda one: abs(one[0]))[1]
+            return latest if step <= _BACK_S else min(own, key=lambda one: abs(one[0]))[1]
         # A track that has not jumped may pause while the others go on.
-        others = [e for e in recent if time - e.last.get(track, time) >= -BACK_S]
+        others = [e for e in recent if time - e.last.get(track, time) >= -_BACK_S]
         return next((e for e in reversed(others) if self._follows(time, e.latest)), None)
 
     def _follows(self, time: Fraction, before: Fraction) -> bool:

@@ -56,8 +56,8 @@ _VP8_VERSION: Final = 0b1110
 class Integrity:
     """Collects signs of damage while a file is read."""
 
-    def __init__(self, source: OpenSource, kept: Iterable[Stream]) -> None:
-        """``kept`` are the tracks beside the video that are read."""
+    def __init__(self, source: OpenSource, kept: Iterable[Stream], longest_pause_s: float) -> None:
+        """``kept`` are the tracks beside the video that are read; see `Marks` for the pause."""
         self._video = source.video
         self._sounds = [stream for stream in kept if stream.type == "audio"]
         self._truncated = source.is_truncated
@@ -65,7 +65,7 @@ class Integrity:
         self._end = PromisedEnd(source)
         self._gaps = Gaps(self._format, (source.video, *self._sounds))
         self._complained = False
-        self._marks = Marks()
+        self._marks = Marks(longest_pause_s)
         self._structure = source.structure
         self._counts: Counter[int] = Counter()
         self._read_index = source.read_index

@@ -15,7 +15,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from shared.media.packets import decoded_at
-from splitter.media.epochs import BACK_S, LONGEST_PAUSE_S
+from splitter.media.epochs import is_jump
 
 _MOST_STEPS: Final = Fraction(3, 2)
 """A step of at least so many usual ones means that a packet is missing."""
@@ -24,9 +24,13 @@ _WATCHED: Final = 2
 
 
 class Marks:
-    """Counts marked packets, and those of them that lie at the end of a recording."""
+    """Counts marked packets, and those of them that lie at the end of a recording.
 
-    def __init__(self) -> None:
+    A pause of up to ``longest_pause_s`` is not taken for a jump of the clock.
+    """
+
+    def __init__(self, longest_pause_s: float) -> None:
+        self._longest_pause = Fraction(longest_pause_s)
         self._marked: Counter[int] = Counter()
         self._joints: Counter[int] = Counter()
         self._watched: Counter[int] = Counter()
@@ -57,4 +61,4 @@ class Marks:
     def _goes_on(self, track: int, step: int, tick: Fraction) -> bool:
         """Return whether no packet is missing before one that comes after a step."""
         is_usual = 0 <= step < self._usual[track] * _MOST_STEPS
-        return is_usual or not -BACK_S <= step * tick <= LONGEST_PAUSE_S
+        return is_usual or is_jump(step * tick, self._longest_pause)

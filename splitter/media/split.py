@@ -175,7 +175,7 @@ class _Reader:
         self._source = source
         self._copier = copier
         self._options = options
-        self._integrity = Integrity(source, copier.streams)
+        self._integrity = Integrity(source, copier.streams, options.longest_pause_s)
         self._decoder = Decoder(source.video, options.limits, log, self._integrity)
         self._timeline = Timeline(source, options.limits, options.part)
         self._epochs = Epochs(source.is_broadcast, options.longest_pause_s)

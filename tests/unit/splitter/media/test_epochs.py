@@ -11,6 +11,7 @@ import av
 import pytest
 
 from splitter.media.epochs import Epochs
+from splitter.media.split import SplitOptions
 
 TICK = Fraction(1, 90000)
 
@@ -163,3 +164,21 @@ def test_segments_of_a_stream_one_after_the_other_are_whole_if_their_times_go_on
         assert any(packet.is_corrupt for packet in source.demux())
     found = split_video(data)
     assert (found.end.frames, found.end.damaged) == (90, bool(missing))
+
+
+@pytest.mark.parametrize(("longest_s", "damaged"), [(10.0, False), (60.0, True)])
+def test_between_recordings_something_is_missing_unless_the_clock_has_jumped(
+    make, split_video, longest_s, damaged
+):
+    # Given two recordings that are 20 s apart, which is a jump or a pause, as is asked for
+    def part(start_s):
+        return make.Video(
+            pts=[90000 * start_s + i * 3003 for i in range(30)], format="mpegts", time_base=TICK,
+            sounds=[make.Sound("mp2", start_s=start_s, duration_s=1)],
+        ).make()  # fmt: skip
+
+    data = part(1) + part(22)
+    with av.open(io.BytesIO(data)) as source:
+        assert any(packet.is_corrupt for packet in source.demux())
+    found = split_video(data, SplitOptions(longest_pause_s=longest_s))
+    assert (found.end.frames, found.end.damaged) == (60, damaged)
