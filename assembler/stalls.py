@@ -245,11 +245,8 @@ def _is_upload_passed(job: Job, hubs: HubProgress) -> bool:
     place = job.upload_event
     if place is None or (noted := hubs.splitters.get(place.partition_id)) is None:
         return False
-    if noted.hub_made:
-        # In a hub that was created since, the upload may have been announced again.
-        seen = place.at.isoformat() if place.at else job.status.started_at
-        if seconds_between(seen, noted.hub_made) > _CLOCKS_APART_S:
-            return True  # the event went with an earlier hub
+    if noted.hub_made and seconds_between(place.at.isoformat(), noted.hub_made) > _CLOCKS_APART_S:
+        return True  # it went with an earlier hub: in this one, it would have a later place
     return noted.reached >= place.sequence_number
 
 

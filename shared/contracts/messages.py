@@ -90,7 +90,7 @@ class EventPlace(Value):
 
     partition_id: Annotated[str, Field(pattern="^[0-9]{1,4}$")]
     sequence_number: int
-    at: AwareDatetime | None = None
+    at: AwareDatetime
     """When its reader reported it: a hub that was created later does not hold it."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -223,7 +224,7 @@ async def test_a_begun_upload_is_announced_although_others_wait(
     async with looking(storage_connection, eventhub_connection) as (bench, overlooked, hub):
         # Given an upload whose splitter is gone, and whose event was in a hub that went further
         await put(bench, "begun.mp4")
-        place = EventPlace(partition_id="0", sequence_number=7)
+        place = EventPlace(partition_id="0", sequence_number=7, at=datetime.now(UTC))
         await record(bench, await open_for(bench, "begun.mp4"), upload_event=place)
         # ... and long films before which nobody will get to anything else for hours
         for partition in await hub.partitions():

@@ -7,6 +7,7 @@ import json
 import uuid
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -75,6 +76,11 @@ async def pass_over(bench: Bench) -> None:
             await bench.blobs.replace(container, name, b"", metadata=place)
 
 
+def place() -> EventPlace:
+    """Return where an upload's event is in the hub of uploads."""
+    return EventPlace(partition_id="0", sequence_number=4, at=datetime.now(UTC))
+
+
 async def begin(bench: Bench, sealed: str, queued: str, upload: EventPlace) -> None:
     """Have an assembler follow two jobs, of one a segment and of one nothing painted, and leave."""
     # It takes nothing for lost, however slowly the test goes on
@@ -101,7 +107,7 @@ async def test_open_jobs_whose_events_are_lost_are_followed_to_their_end(
         storage_connection, eventhub_connection, redrive_after_s=0.5, stall_timeout_s=1
     ) as bench:
         inside = bench.settings
-        await begin(bench, job, split, EventPlace(partition_id="0", sequence_number=4))
+        await begin(bench, job, split, place())
         await pass_over(bench)
         # Of two segments the news is lost, too; one chunk was never painted
         for chunk in (0, 1):
@@ -152,8 +158,8 @@ async def test_nothing_is_left_of_a_cancelled_job_whose_events_are_lost_unless_i
         storage_connection, eventhub_connection, redrive_after_s=0.5, keep_intermediates=kept
     ) as bench:
         inside = bench.settings
-        await begin(bench, job, queued, EventPlace(partition_id="0", sequence_number=4))
-        await begin(bench, open_one, queued, EventPlace(partition_id="0", sequence_number=4))
+        await begin(bench, job, queued, place())
+        await begin(bench, open_one, queued, place())
         segments = inside.segments_container
         await bench.blobs.create(segments, chunk_blob(job, 0), b"painted")
         for chunk in range(3):

@@ -8,6 +8,7 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import pytest
 from assembler_bench import started
@@ -96,7 +97,9 @@ async def open_jobs(count: int, records: Records, clock: Clock) -> list[Job]:
     """Open jobs that have a record, and whose uploads wait for a splitter."""
     jobs, room = [], asyncio.Semaphore(32)
     for number in range(count):
-        place = EventPlace(partition_id=str(number % PARTITIONS), sequence_number=number)
+        place = EventPlace(
+            partition_id=str(number % PARTITIONS), sequence_number=number, at=datetime.now(UTC)
+        )
         event = started(f"{number:024x}")
         event = event.model_copy(update={"queued": True, "upload_event": place})
         jobs.append(Job(first_record(event), None, 3, clock))

@@ -150,7 +150,7 @@ async def test_an_upload_that_waits_for_a_splitter_is_waited_for(
         storage_connection, eventhub_connection, redrive_after_s=0.1, stall_timeout_s=0.3
     ) as bench:
         # Its event is the next of the hub of uploads, and the splitters have not come to it
-        place = EventPlace(partition_id="0", sequence_number=10_000)
+        place = EventPlace(partition_id="0", sequence_number=10_000, at=datetime.now(UTC))
         await bench.hub.by_job(
             started(job).model_copy(update={"queued": True, "upload_event": place})
         )
@@ -185,7 +185,7 @@ async def test_a_split_that_left_nothing_fails_once_its_event_is_done(
     async with running(
         storage_connection, eventhub_connection, redrive_after_s=0.2, stall_timeout_s=1
     ) as bench:
-        place = EventPlace(partition_id="0", sequence_number=4)
+        place = EventPlace(partition_id="0", sequence_number=4, at=datetime.now(UTC))
         await note_splitters(bench, 4)
         await bench.hub.by_job(started(job).model_copy(update={"upload_event": place}))
         status = await bench.ended(job)
@@ -203,7 +203,7 @@ async def test_a_job_whose_upload_event_went_with_an_earlier_hub_fails_in_the_en
     ) as bench:
         # The hub of uploads was made anew since, and its positions were put right
         await note_splitters(bench, -1, hub_made=datetime.now(UTC) + timedelta(minutes=5))
-        place = EventPlace(partition_id="0", sequence_number=4)
+        place = EventPlace(partition_id="0", sequence_number=4, at=datetime.now(UTC))
         await bench.hub.by_job(started(job).model_copy(update={"upload_event": place}))
         status = await bench.ended(job)
     assert status.error
