@@ -21,14 +21,15 @@ from assembler.job import Job, provenance_of, seconds_between
 from assembler.metrics import AssemblerMetrics
 from assembler.segments_hub import CaughtUp
 from assembler.settings import AssemblerSettings
-from shared.contracts.layout import chunk_blob, chunk_partition, progress_blob
+from shared.contracts.layout import chunk_blob, chunk_partition
 from shared.contracts.manifest import Chunk, Manifest
 from shared.contracts.messages import SegmentReady
-from shared.contracts.status import read_progress, utc_now
+from shared.contracts.status import SplitProgress, utc_now
 from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions, Noted
 from shared.storage.blobs import BlobStore
 from shared.storage.manifests import fetch_manifest, load_manifest
+from shared.storage.progress import load_progress
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
@@ -95,7 +96,7 @@ class Stalls:
     async def _examine_split(self, job: Job, hubs: HubProgress) -> None:
         # In this order, so that a split that finishes in between is not taken for a lost one.
         passed = _is_upload_passed(job, hubs) and await hubs.caught_up(job.partition_id)
-        progress = await self._blobs.read(self._settings.jobs_container, progress_blob(job.job_id))
+        progress = await load_progress(self._blobs, self._settings.jobs_container, job.job_id)
         job.sign_of_life(progress)
         manifest = None
         if passed or self._may_have_ended(job, begun=progress is not None):
@@ -246,13 +247,12 @@ def _is_upload_passed(job: Job, hubs: HubProgress) -> bool:
     if place is None or (noted := hubs.splitters.get(place.partition_id)) is None:
         return False
     if noted.hub_made and seconds_between(place.at.isoformat(), noted.hub_made) > _CLOCKS_APART_S:
-        return True  # it went with an earlier hub: in this one, it would have a later place
+        return True  # it was reported before this hub was created
     return noted.reached >= place.sequence_number
 
 
-def _split_waits_for(progress: bytes | None) -> str | None:
+def _split_waits_for(split: SplitProgress | None) -> str | None:
     """Return what a split waits for; None while a splitter works on it, however slowly."""
-    split = read_progress(progress)
     if split is None:
         return SPLITTER
     works = bool(split.at) and seconds_between(split.at, utc_now()) < _SILENT_S

@@ -19,12 +19,11 @@ from client.names import check_upload_name, numbered, upload_name
 from client.polling import polled
 from client.sources import Source
 from shared.contracts.errors import ConfigurationError, StylestreamError
-from shared.contracts.layout import is_job_id, job_id, progress_blob, status_blob
+from shared.contracts.layout import is_job_id, job_id, status_blob
 from shared.contracts.status import (
     DELETED,
     SplitProgress,
     Status,
-    read_progress,
     read_status,
     read_summary,
     readable_status,
@@ -34,6 +33,7 @@ from shared.contracts.status import (
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import format_style_request
 from shared.storage.blobs import BlobStore
+from shared.storage.progress import load_progress
 
 POLL_S: Final = 0.5
 FIRST_POLL_S: Final = 0.25
@@ -144,8 +144,7 @@ class Pipeline:
         status = read_status(stored.data) if stored and there else None
         progress = None
         if status is not None and status.state == "splitting":
-            split = await self._blobs.read(self._containers.jobs, progress_blob(job))
-            progress = read_progress(split)
+            progress = await load_progress(self._blobs, self._containers.jobs, job)
         return View(status, progress)
 
     async def watch(self, job: str) -> AsyncIterator[View]:

@@ -16,12 +16,13 @@ import uuid
 from typing import Final, Self
 
 from shared.contracts.errors import PermanentError
-from shared.contracts.layout import job_id, opening_blob, progress_blob, renewed_job
-from shared.contracts.status import SplitProgress, read_progress
+from shared.contracts.layout import job_id, opening_blob, renewed_job
+from shared.contracts.status import SplitProgress
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.values import Value
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobFacts
+from shared.storage.progress import load_progress
 from splitter.settings import SplitterSettings
 from splitter.upload import Video
 
@@ -84,7 +85,7 @@ class Openings:
     def __init__(self, blobs: BlobStore, container: str, progress: str, attempts: int) -> None:
         self._blobs = blobs
         self._container = container
-        self._progress_container = progress
+        self._progress = progress
         self._attempts = attempts
         self._splitter = uuid.uuid4().hex
 
@@ -137,11 +138,12 @@ class Openings:
             first = {_ATTEMPTS: "1", _CHUNKS: "0", _BY: self._splitter}
             if await self._blobs.annotate(self._container, blob, first, etag=version):
                 return
-        progress = await self._progress(opening.job_id)
+        progress = await load_progress(self._blobs, self._progress, opening.job_id)
         while (facts := await self._blobs.facts(self._container, blob)) is not None:
             if facts.metadata.get(_BY) == self._splitter:
                 return
-            counted = {**self._count(facts.metadata, progress), _BY: self._splitter}
+            reached = progress or SplitProgress(frames=0, chunks=0)
+            counted = {**self._count(facts.metadata, reached), _BY: self._splitter}
             if await self._blobs.annotate(self._container, blob, counted, etag=facts.etag):
                 return
 
@@ -161,10 +163,6 @@ class Openings:
             )
         counted = {_ATTEMPTS: str(made + 1), _CHUNKS: str(max(progress.chunks, before))}
         return {**counted, _SEEN: progress.at} if progress.at else counted
-
-    async def _progress(self, job_id: str) -> SplitProgress:
-        data = await self._blobs.read(self._progress_container, progress_blob(job_id))
-        return read_progress(data) or SplitProgress(frames=0, chunks=0)
 
 
 def _blob(name: str, etag: str) -> str:

@@ -22,13 +22,14 @@ from zlib import crc32
 import structlog
 
 from shared.contracts.errors import TransientError
-from shared.contracts.layout import job_id, manifest_blob, progress_blob
-from shared.contracts.status import Status, read_progress, read_summary
+from shared.contracts.layout import job_id, manifest_blob
+from shared.contracts.status import Status, read_summary
 from shared.hubs.publisher import Publisher
 from shared.hubs.reach import Reach
 from shared.service.checkpoints import HubPositions
 from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
+from shared.storage.progress import load_progress
 from shared.storage.statuses import is_end_marked, load_status
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.uploads import Upload, upload_event
@@ -167,7 +168,7 @@ class Overlooked:
         if await self._blobs.exists(frames, manifest_blob(job)):
             # The assembler does the rest, unless it does not know the job.
             return "nobody" if record is None else "done", place
-        split = read_progress(await self._blobs.read(jobs, progress_blob(job)))
+        split = await load_progress(self._blobs, jobs, job)
         silent_s = _SIGNS * sign_of_life_s(self._settings)
         alive = split is not None and split.at and _age_s(split.at) < silent_s
         return "in_hand" if alive else "nobody", place

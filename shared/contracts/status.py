@@ -160,14 +160,6 @@ def readable_status(data: bytes | None) -> Status | None:
         return None
 
 
-def read_progress(data: bytes | None) -> SplitProgress | None:
-    """Read the progress of a split; None if it is missing or unreadable."""
-    try:
-        return None if data is None else SplitProgress.model_validate_json(data)
-    except ValidationError:
-        return None
-
-
 def write_summary(status: Status) -> dict[str, str]:
     """Return metadata that describes a job in a listing; empty if it would not fit.
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 
+from pydantic import ValidationError
+
 from shared.contracts.errors import LockedError
 from shared.contracts.layout import progress_blob
 from shared.contracts.status import SplitProgress
@@ -20,6 +22,15 @@ async def store_progress(
     """Write how far a job's split has come."""
     with contextlib.suppress(LockedError):
         await blobs.replace(container, progress_blob(job_id), progress.to_json())
+
+
+async def load_progress(blobs: BlobStore, container: str, job_id: str) -> SplitProgress | None:
+    """Return how far a job's split has come; None if that is missing or unreadable."""
+    data = await blobs.read(container, progress_blob(job_id))
+    try:
+        return None if data is None else SplitProgress.model_validate_json(data)
+    except ValidationError:
+        return None
 
 
 async def delete_progress(blobs: BlobStore, container: str, job_id: str) -> None:

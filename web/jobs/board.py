@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from shared.contracts.errors import TransientError
-from shared.contracts.layout import is_job_id, progress_blob, status_blob
-from shared.contracts.status import DELETED, SplitProgress, Status, read_progress, readable_status
+from shared.contracts.layout import is_job_id, status_blob
+from shared.contracts.status import DELETED, SplitProgress, Status, readable_status
 from shared.storage.blobs import BlobStore
+from shared.storage.progress import load_progress
 from shared.tasks.waits import is_set_within
 from web.access.users import User
 from web.jobs.pace import Pace
@@ -239,8 +240,7 @@ class Board:
     async def _split(self, status: Status) -> SplitProgress | None:
         if status.state != "splitting":
             return None
-        data = await self._blobs.read(self._container, progress_blob(status.job_id))
-        return read_progress(data)
+        return await load_progress(self._blobs, self._container, status.job_id)
 
     async def _watch_segments(self) -> None:
         unsettled = [entry for entry in self._entries.values() if not entry.settled]
