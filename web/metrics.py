@@ -6,13 +6,13 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from shared.telemetry.metrics import WorkMetrics
+from shared.telemetry.metrics import ServiceMetrics
 
 _ANSWERS: Final = ("2xx", "3xx", "4xx", "5xx")
 _WAIT_BUCKETS_S: Final = (0.5, 1, 1.5, 2, 3, 5, 8, 13, 30, 60, 300)
 
 
-class WebMetrics(WorkMetrics):
+class WebMetrics(ServiceMetrics):
     """A studio's metrics: viewers, what they fetch, and how long they wait for a first picture."""
 
     _stages = ("preview",)

@@ -36,7 +36,7 @@ from shared.storage.retry import Retry
 from shared.tasks.rounds import in_rounds
 from shared.tasks.waits import first_of
 from shared.telemetry import logs, tracing
-from shared.telemetry.metrics import WorkMetrics, process_registry
+from shared.telemetry.metrics import ServiceMetrics, WorkMetrics, process_registry
 
 log = structlog.get_logger()
 S = TypeVar("S", bound=ServiceSettings)
@@ -196,7 +196,7 @@ async def _read(
     await consumer.run()
 
 
-async def probe(probes: Mapping[str, Probe], health: Health, metrics: WorkMetrics) -> None:
+async def probe(probes: Mapping[str, Probe], health: Health, metrics: ServiceMetrics) -> None:
     """Ask every dependency whether it answers; readiness depends on this."""
     problems = await asyncio.gather(*map(_problem, probes.values()))
     for dependency, problem in zip(probes, problems, strict=True):

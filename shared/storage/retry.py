@@ -15,7 +15,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from shared.contracts.errors import DoubtfulError, PermanentError, TransientError
-from shared.telemetry.metrics import WorkMetrics
+from shared.telemetry.metrics import ServiceMetrics
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -29,7 +29,7 @@ DOUBT_S: Final = 10.0
 class Retry:
     """The policy; it counts every retry in a service's metrics."""
 
-    def __init__(self, metrics: WorkMetrics) -> None:
+    def __init__(self, metrics: ServiceMetrics) -> None:
         self._metrics = metrics
 
     async def __call__(

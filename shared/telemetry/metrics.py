@@ -158,22 +158,17 @@ class ConsumerMetrics:
         self._rebuilds.inc()
 
 
-class WorkMetrics:
-    """Counts what a service does with its events: stage times, outcomes, errors by code.
+class ServiceMetrics:
+    """Counts what any service does: stage times, retries, background work, dependencies.
 
     Every name begins with ``service``, since one Prometheus may hold all services' metrics. All
     counters start at 0: a time series that first appears with a failure never shows that failure as
     an increase.
     """
 
-    _frame_labels: tuple[str, ...] = ()
     _stages: tuple[str, ...] = ()
-    _chunk_outcomes: tuple[str, ...] = ()
-    _job_outcomes: tuple[str, ...] = ()
 
     def __init__(self, registry: CollectorRegistry, service: str) -> None:
-        self._registry = registry
-        self._service = service
         announce_build(registry, service)
         self._stage = Histogram(
             f"{service}_stage_seconds",
@@ -182,6 +177,54 @@ class WorkMetrics:
             buckets=STAGE_BUCKETS_S,
             registry=registry,
         )
+        self._retries = Counter(
+            f"{service}_retries_total", "Units of work retried", registry=registry
+        )
+        self._dependency = dependency_gauge(registry, service)
+        self._background = Counter(
+            f"{service}_background_failures_total",
+            "Rounds of background work that failed unexpectedly, by errand",
+            ["errand"],
+            registry=registry,
+        )
+        _begin(self._stage, self._stages)
+        _begin(self._background, get_args(Errand))
+
+    @contextmanager
+    def timed(self, stage: str, **facts: str | int) -> Iterator[None]:
+        """Observe the time that a chunk or job spends in a stage, unless it fails there.
+
+        The stage is also a span of its trace (`shared.telemetry.tracing`), with ``facts``.
+        """
+        with tracing.span(stage, facts):
+            started = time.perf_counter()
+            yield
+            self._stage.labels(stage=stage).observe(time.perf_counter() - started)
+
+    def retried(self) -> None:
+        """Count a unit of work that is retried."""
+        self._retries.inc()
+
+    def background_failed(self, errand: Errand) -> None:
+        """Count a round of background work that failed."""
+        self._background.labels(errand=errand).inc()
+
+    def dependency(self, name: str, up: bool) -> None:
+        """Note whether a dependency, under a name fixed in the code, answered."""
+        self._dependency.labels(dependency=name).set(up)
+
+
+class WorkMetrics(ServiceMetrics):
+    """Counts what a service does with the events of its hub: outcomes, and errors by code."""
+
+    _frame_labels: tuple[str, ...] = ()
+    _chunk_outcomes: tuple[str, ...] = ()
+    _job_outcomes: tuple[str, ...] = ()
+
+    def __init__(self, registry: CollectorRegistry, service: str) -> None:
+        super().__init__(registry, service)
+        self._registry = registry
+        self._service = service
         self._frames = Counter(
             f"{service}_frames_total", "Frames finished", self._frame_labels, registry=registry
         )
@@ -203,21 +246,7 @@ class WorkMetrics:
             ["code"],
             registry=registry,
         )
-        self._retries = Counter(
-            f"{service}_retries_total", "Units of work retried", registry=registry
-        )
         self._in_hand = Gauge(f"{service}_in_hand", "Units of work in progress", registry=registry)
-        self._dependency = dependency_gauge(registry, service)
-
-        self._background = Counter(
-            f"{service}_background_failures_total",
-            "Rounds of background work that failed unexpectedly, by errand",
-            ["errand"],
-            registry=registry,
-        )
-
-        _begin(self._stage, self._stages)
-        _begin(self._background, get_args(Errand))
         _begin(self._chunks, self._chunk_outcomes)
         _begin(self._jobs, self._job_outcomes)
         for code in (*FAILURE_CODES, OTHER):
@@ -227,17 +256,6 @@ class WorkMetrics:
     def reading(self, hub: str) -> ConsumerMetrics:
         """Return the metrics of the service's consumer of ``hub``."""
         return ConsumerMetrics(self._registry, self._service, hub, self.background_failed)
-
-    @contextmanager
-    def timed(self, stage: str, **facts: str | int) -> Iterator[None]:
-        """Observe the time that a chunk or job spends in a stage, unless it fails there.
-
-        The stage is also a span of its trace (`shared.telemetry.tracing`), with ``facts``.
-        """
-        with tracing.span(stage, facts):
-            started = time.perf_counter()
-            yield
-            self._stage.labels(stage=stage).observe(time.perf_counter() - started)
 
     def chunk(self, outcome: str) -> None:
         """Count a finished chunk."""
@@ -256,21 +274,9 @@ class WorkMetrics:
         """Count an event that became a dead letter; ``code`` as in `failed`."""
         self._dead_letters.labels(code=_known(code)).inc()
 
-    def retried(self) -> None:
-        """Count a unit of work that is retried."""
-        self._retries.inc()
-
-    def background_failed(self, errand: Errand) -> None:
-        """Count a round of background work that failed."""
-        self._background.labels(errand=errand).inc()
-
     def in_hand(self, change: int) -> None:
         """Note units of work taken up (+) or finished (-)."""
         self._in_hand.inc(change)
-
-    def dependency(self, name: str, up: bool) -> None:
-        """Note whether a dependency, under a name fixed in the code, answered."""
-        self._dependency.labels(dependency=name).set(up)
 
 
 def _begin(metric: Counter | Histogram, values: Iterable[str]) -> None:
