@@ -1,4 +1,7 @@
-"""The checks of the chaos runs find pipelines that are broken on purpose."""
+"""The checks of the chaos runs find pipelines that are broken on purpose.
+
+``test_runs.py`` has the one that each run of the tests tries.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,11 @@ from chaos.updated_styles import updated_styles
 from shared.contracts.layout import chunk_blob
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitCompleted
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(400),
+    pytest.mark.slow,
+]
 
 SHORT, LONG, _ = CLIPS
 PARTITIONS, CHUNKS = 8, 12
@@ -88,10 +95,7 @@ async def patient_stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
         yield arena
 
 
-@pytest.mark.parametrize(
-    "mutant",
-    ["early_checkpoint", pytest.param("checkpoints_off_by_one", marks=pytest.mark.slow)],
-)
+@pytest.mark.parametrize("mutant", ["early_checkpoint", "checkpoints_off_by_one"])
 async def test_a_checkpoint_past_work_that_is_not_done_is_found(stack, mutant: str) -> None:
     async with broken(stack, "stylizer-1", mutant) as promises:
         # Of these a partition has one that is painted before.
@@ -101,16 +105,6 @@ async def test_a_checkpoint_past_work_that_is_not_done_is_found(stack, mutant: s
                 while "I1" not in await promises():
                     await asyncio.sleep(0.2)
         await stack.jobs_ended(PATIENCE_S)
-
-
-async def test_segments_written_over_each_other_are_found(stack) -> None:
-    async with broken(stack, "stylizer-1", "overwritten_segments") as promises:
-        await stack.submit(SHORT)
-        await seen(stack, SegmentReady, 2)
-        chunks = [event for event in stack.recorder.events if event.hub == "frames"]
-        await stack.repeat(chunks[-2:], random.Random(1))
-        await stack.jobs_ended(PATIENCE_S)
-        assert "I2" in await promises()
 
 
 async def test_completeness_that_counts_duplicates_is_found(stack) -> None:
@@ -126,7 +120,6 @@ async def test_completeness_that_counts_duplicates_is_found(stack) -> None:
         assert await promises() & {"I3", "END"}
 
 
-@pytest.mark.slow
 async def test_checkpoints_that_end_in_silence_are_found(stack) -> None:
     async with broken(stack, "stylizer-1", "silent_checkpoints") as promises:
         await stack.submit(SHORT)
@@ -135,7 +128,6 @@ async def test_checkpoints_that_end_in_silence_are_found(stack) -> None:
         assert await promises() == {"I5"}
 
 
-@pytest.mark.slow
 async def test_damaged_sound_that_is_not_noticed_is_found(stack) -> None:
     async with broken(stack, "assembler", "unchecked_tracks") as promises:
         stack.pool_signal(signal.SIGSTOP)
@@ -153,7 +145,6 @@ async def test_damaged_sound_that_is_not_noticed_is_found(stack) -> None:
         assert await promises() & {"I2", "I3"} == {"I3"}
 
 
-@pytest.mark.slow
 async def test_a_new_owner_that_begins_one_event_late_is_found(stack) -> None:
     # Without an owner before it, nothing is taken over.
     await stack.submit(LONG)
@@ -164,7 +155,6 @@ async def test_a_new_owner_that_begins_one_event_late_is_found(stack) -> None:
         assert "I1" in await promises()
 
 
-@pytest.mark.slow
 async def test_a_chunk_that_is_blamed_after_its_first_attempt_is_found(stack) -> None:
     async with broken(stack, "stylizer-1", "hasty_blame") as promises:
         stack.pool_signal(signal.SIGSTOP)
@@ -177,7 +167,6 @@ async def test_a_chunk_that_is_blamed_after_its_first_attempt_is_found(stack) ->
         assert await promises() == {"I6"}
 
 
-@pytest.mark.slow
 async def test_a_result_that_was_not_verified_is_found(stack) -> None:
     async with broken(stack, "assembler", "unverified_results") as promises:
         await stack.submit(SHORT)
@@ -185,7 +174,6 @@ async def test_a_result_that_was_not_verified_is_found(stack) -> None:
         assert "I3" in await promises()
 
 
-@pytest.mark.slow
 async def test_a_result_in_two_versions_of_a_style_is_found(stack) -> None:
     async with broken(stack, "assembler", "any_version") as promises:
         with unread(stack, CHUNKS - 1):
@@ -200,7 +188,6 @@ async def test_a_result_in_two_versions_of_a_style_is_found(stack) -> None:
         start_again(stack)
 
 
-@pytest.mark.slow
 async def test_a_split_that_takes_all_places_is_found(patient_stack) -> None:
     async with broken(patient_stack, "splitter", "unpaced_splits") as promises:
         patient_stack.pool_signal(signal.SIGSTOP)
@@ -211,7 +198,6 @@ async def test_a_split_that_takes_all_places_is_found(patient_stack) -> None:
         await patient_stack.jobs_ended(PATIENCE_S)
 
 
-@pytest.mark.slow
 async def test_finished_chunks_that_are_sent_again_are_found(patient_stack) -> None:
     async with broken(patient_stack, "assembler", "zealous_redrive") as promises:
         before = len(patient_stack.recorder.calls)

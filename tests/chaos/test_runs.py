@@ -22,9 +22,12 @@ pytestmark = [
 
 # Seeds are such that the kinds of a run strike at steps of their own, and find what they damage.
 RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
-    "each service and a decoder are killed": (
-        31,
-        ("kill stylizer", "kill splitter", "kill assembler", "kill a decoder"),
+    "each service is killed and stopped, a decoder is killed, and the pool changes its size": (
+        24727,
+        (
+            *("kill stylizer", "kill splitter", "kill assembler", "kill a decoder"),
+            *("terminate stylizer", "terminate splitter", "terminate assembler", "scale the pool"),
+        ),
     ),
     "broker and storage restart, and everything else is killed at once": (
         3,
@@ -33,10 +36,6 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
     "services stand still for longer than ownership lives, and versions are said to be wrong": (
         52,
         ("freeze stylizer", "freeze splitter", "freeze assembler", "storage answers 412"),
-    ),
-    "every service is asked to stop, and the pool changes its size": (
-        52,
-        ("terminate stylizer", "terminate splitter", "terminate assembler", "scale the pool"),
     ),
     "connections are cut, hang and go on, and are slow": (
         34,
@@ -159,3 +158,15 @@ async def test_at_the_end_the_broker_itself_confirms_that_nothing_is_left_to_do(
     # Not empty, even where no other run came before.
     undisturbed = {wanted(clip.name, STYLES[0]) for clip in FEWER_CLIPS}
     assert {upload.clip for upload in history.uploads} >= undisturbed
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_segments_written_over_each_other_are_found(arena) -> None:
+    """The last test here: what is broken on purpose stays in the arena's history."""
+    for stylizer in arena.stylizers:
+        await arena.exchange(stylizer.name, "tests.chaos.mutants.overwritten_segments")
+    known = set(check(await arena.history()))
+    await arena.submit(FEWER_CLIPS[0])
+    assert await arena.jobs_ended(120.0)
+    found = set(check(await arena.history())) - known
+    assert "I2" in {violation.promise for violation in found}

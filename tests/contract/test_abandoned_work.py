@@ -82,6 +82,7 @@ async def test_a_stylizer_ends_after_its_drain_although_a_lane_still_paints(
         assert await stylizer.wait() == 0
 
 
+@pytest.mark.slow
 async def test_a_second_signal_ends_a_stylizer_that_waits_for_its_chunk(
     storage_connection: str, eventhub_connection: str
 ) -> None:

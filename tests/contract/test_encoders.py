@@ -137,6 +137,7 @@ async def encoders(bench: Bench, job: str) -> list[str]:
     return [item.metadata.get("encoder", "") async for item in items]
 
 
+@pytest.mark.slow
 async def test_a_job_that_loses_its_gpu_stylizers_ends_with_segments_of_one_encoder(
     storage_connection: str, eventhub_connection: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

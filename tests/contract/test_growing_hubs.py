@@ -64,6 +64,7 @@ async def test_partitions_that_a_hub_is_given_are_read_without_a_restart(
     assert {(each.partition_id, each.sequence_number) for each in reader.taken} == wanted
 
 
+@pytest.mark.slow
 async def test_the_hub_of_frames_may_grow_while_a_job_is_looked_into(
     storage_connection: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +112,7 @@ def _film_that_moves(folder: Path, before: int, after: int) -> Film:
             return film
 
 
+@pytest.mark.slow
 async def test_a_job_whose_events_move_to_another_partition_ends_with_nothing_lost(
     storage_connection: str, tmp_path: Path
 ) -> None:

@@ -182,6 +182,7 @@ async def begun_by_another_release(bench: Bench, name: str, cut: str | None = No
     return job
 
 
+@pytest.mark.slow
 async def test_a_chunk_that_another_release_encoded_differently_is_kept_and_the_split_continues(
     storage_connection: str, eventhub_connection: str
 ) -> None:

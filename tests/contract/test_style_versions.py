@@ -211,6 +211,7 @@ async def test_if_some_stylizers_keep_another_version_each_job_still_ends_in_one
         assert len(set(await film.versions())) == 1
 
 
+@pytest.mark.slow
 async def test_an_assembler_that_takes_over_a_job_continues_its_predecessors_rounds(
     storage_connection: str, eventhub_connection: str, releases: dict[str, Path], reader: Reader
 ) -> None:

@@ -72,6 +72,7 @@ async def test_a_temporary_stack_is_kept_and_commands_are_named_that_fetch_the_r
     assert times(path) == times(clip)
 
 
+@pytest.mark.slow
 async def test_a_warm_stack_keeps_beyond_its_end_what_could_not_be_fetched(
     clip: Path, tmp_path: Path
 ) -> None:

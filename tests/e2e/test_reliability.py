@@ -74,6 +74,7 @@ async def letters(pipeline: Pipeline) -> list:
         return listed
 
 
+@pytest.mark.slow
 async def test_a_chunk_that_hangs_its_painter_passes_unpainted_and_holds_up_nobody(
     pipeline: Pipeline,
 ) -> None:

@@ -189,6 +189,7 @@ async def test_an_upload_continues_after_its_page_was_left_and_through_the_studi
     assert second.startswith(page.url)
 
 
+@pytest.mark.slow
 async def test_codecs_play_where_the_browser_can_and_else_it_says_so(page, tmp_path):
     short = tmp_path / "short.mp4"
     short.write_bytes(Video(frames=48, size=(160, 96)).make())
@@ -257,6 +258,7 @@ async def test_the_keyboard_is_enough(page, stack, tmp_path):
         await expect(state).to_contain_text("Cancelled")
 
 
+@pytest.mark.slow
 async def test_a_restart_in_mid_play_is_only_a_pause(page, stack, tmp_path):
     gone = tmp_path / "gone.mp4"
     gone.write_bytes(b"this is a text")

@@ -49,6 +49,7 @@ KEEP_THE_BUFFER = """() => {
 }"""
 
 
+@pytest.mark.slow
 async def test_fragments_that_a_browser_drops_ahead_of_the_picture_are_fetched_again(
     studio, browser
 ):
@@ -135,6 +136,7 @@ async def test_sound_comes_with_the_result_where_the_browser_cannot_play_the_ori
         await when(page, lambda seen: seen["time"] > SECONDS - 0.1)
 
 
+@pytest.mark.slow
 async def test_a_playlist_counts_from_a_picture_that_begins_late_and_its_original_does_not(
     studio, browser
 ):

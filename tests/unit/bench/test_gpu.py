@@ -6,9 +6,12 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.slow
 def test_a_rehearsal_makes_every_step_and_writes_both_forms(tmp_path: Path) -> None:
     ended = subprocess.run(
         [ROOT / "scripts/check-gpu", "--rehearse", "--skip", "stack", "--out", tmp_path],
