@@ -23,7 +23,7 @@ structlog.configure(
 
 # How long an example takes tells how busy the machine is, and not whether the code is right.
 settings.register_profile(
-    "suite", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "suite", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
 

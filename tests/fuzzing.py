@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "2000"))
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "1000"))
 
 _EDGES = (0, 1, 0x7F, 0x80, 0xFF, 0x40, 0xD0, 0xB0)
 _ODD: tuple[Any, ...] = (

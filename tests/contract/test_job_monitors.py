@@ -69,7 +69,7 @@ async def test_what_a_killed_splitter_stored_after_its_job_ended_is_deleted_with
             await bench.until(deleted)
 
 
-async def test_twenty_videos_that_wait_need_no_folder_no_file_and_few_requests(
+async def test_twelve_videos_that_wait_need_no_folder_no_file_and_few_requests(
     storage_connection: str,
     eventhub_connection: str,
     tmp_path: Path,
@@ -83,7 +83,7 @@ async def test_twenty_videos_that_wait_need_no_folder_no_file_and_few_requests(
         first = await bench.job("1.mp4", await bench.upload("1.mp4", 8))
         await bench.sealed(first.job_id)
         files = open_files()
-        names, video = [f"{n}.mp4" for n in range(2, 22)], Video(frames=8, size=SIZE).make()
+        names, video = [f"{n}.mp4" for n in range(2, 14)], Video(frames=8, size=SIZE).make()
         etags = await asyncio.gather(*(bench.put(name, video) for name in names))
         waiting = [await bench.job(name, etag) for name, etag in zip(names, etags, strict=True)]
         await bench.until(lambda: bench.all_wait_for_budget(len(names)))

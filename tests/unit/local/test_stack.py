@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import json
 import os
 import signal
 import stat
@@ -226,22 +225,6 @@ def supervisor(directory: Path, services: dict[str, str]) -> subprocess.Popen[by
     assert process.stdout is not None
     assert process.stdout.readline() == b"up\n"
     return process
-
-
-def test_a_signal_to_end_stops_everything_in_order(
-    tmp_path: Path, services: dict[str, str]
-) -> None:
-    directory = tmp_path / "stack"
-    running = supervisor(directory, services)
-    before = running_stack(directory)
-    assert before is not None
-
-    running.send_signal(signal.SIGTERM)
-    output, _ = running.communicate(timeout=PATIENCE_S)
-
-    assert output == b"down\n"
-    assert json.loads((directory / "stack.json").read_text())["state"] == "stopped"
-    assert not [pid for pid in before.processes.values() if pid and psutil.pid_exists(pid)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's")

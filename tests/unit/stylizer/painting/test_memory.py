@@ -33,11 +33,11 @@ for style in gallery.styles:
     seen.append(resident("VmHWM"))
 """
 SIZES = """
-for height in range(240, 721, 32):
+for height in range(160, 481, 32):
     engine.paint("starry-night", frames(16 * height // 9 // 4 * 4, height))
     seen.append(resident("VmRSS"))
 """
-LARGEST = SIZES.replace("240", "720")
+LARGEST = SIZES.replace("160", "480")
 MOVED = """
 for grown in (0, 4, 0, 4):
     engine.paint("starry-night", frames(1280 + grown, 720 + grown))
