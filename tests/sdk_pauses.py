@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from azure.eventhub._pyamqp.aio._transport_async import AsyncTransportMixin
 
-_FIXED_S = (0.05, 1)
+_SHORTER_S = {0.05: 0.01, 1: 0.1}
 _build: Any = AsyncTransportMixin._build_ssl_opts
 MODULES = (
     "azure.eventhub._pyamqp.aio._client_async",
@@ -30,13 +30,13 @@ MODULES = (
 
 
 class _ShorterPauses:
-    """``asyncio``, but the SDK's fixed pauses last a tenth."""
+    """``asyncio``, but the SDK's fixed pauses are short."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(asyncio, name)
 
     async def sleep(self, delay: float, *_: Any) -> None:
-        await asyncio.sleep(delay / 10 if delay in _FIXED_S else delay)
+        await asyncio.sleep(_SHORTER_S.get(delay, delay))
 
 
 @functools.cache

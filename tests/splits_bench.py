@@ -217,7 +217,7 @@ class Bench:
     async def until(self, look: Callable[[], Awaitable[object]]) -> None:
         async with asyncio.timeout(DEADLINE_S):
             while not await look():
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.1)
 
     @asynccontextmanager
     async def splitting(self, **settings: object) -> AsyncIterator[Service]:
