@@ -9,9 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from unittest import mock
 
+import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from browsers import browser
+from command_processes import FORKS
 
 from client import Account, open_pipeline
 from client import Pipeline as ClientPipeline
@@ -29,6 +31,12 @@ __all__ = ["browser"]
 DEADLINE_S = 90.0
 # Small chunks make short videos long jobs: many events, many places to be killed at.
 ENVIRONMENT = {"CHUNK_FRAMES": "8"}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session", autouse=True)
+async def _forks() -> AsyncIterator[None]:
+    yield
+    await FORKS.end()
 
 
 class Pipeline:

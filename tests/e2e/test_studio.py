@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from browsers import open_page
-from command_processes import run
+from command_processes import fork
 from holding import held
 from playwright.async_api import Browser, Dialog, Page, Response, Route, expect
 from studio_page import (
@@ -298,12 +298,12 @@ async def test_up_opens_the_studio_that_runs_and_starts_no_other_stack(stack, tm
     browser.write_text(f'#!/bin/sh\necho "$1" >"{opened}"\n', encoding="utf-8")
     browser.chmod(0o755)
     folder = stack.options.directory
-    code, out, err = await run("up", "--open", "--dir", folder, BROWSER=str(browser))
+    code, out, err = await fork("up", "--open", "--dir", folder, BROWSER=str(browser))
     assert (code, err) == (0, "")
     assert out == f"the studio is running already: open {stack.studio_address}\n"
     assert opened.read_text(encoding="utf-8").strip() == stack.studio_address
 
-    code, out, err = await run("up", "--open", "--dir", folder, "--stylizers", "2")
+    code, out, err = await fork("up", "--open", "--dir", folder, "--stylizers", "2")
     assert (code, out) == (2, "")
     why = f"has no effect: the stack in {folder} is running already"
     assert err == f"stylestream: --stylizers {why}\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from azure.storage.blob.aio import BlobServiceClient
-from command_processes import run
+from command_processes import fork
 from videos import Sound, Video, times
 
 from cli.commands import common
@@ -38,7 +38,7 @@ async def test_run_uses_the_stack_that_runs_and_keeps_every_name(
     names = ["back\\slash.mp4", f"{'日' * 80}.mp4", "twin.mp4", "twin.mov"]
     for name in names:
         shutil.copyfile(clip, tmp_path / name)
-    code, out, err = await run(
+    code, out, err = await fork(
         "run",
         *(tmp_path / name for name in names),
         "-o",
@@ -62,29 +62,29 @@ async def test_submit_status_and_fetch_work_against_a_running_stack(
     pipeline, clip: Path, tmp_path: Path
 ) -> None:
     directory = pipeline.stack.options.directory
-    code, out, err = await run("submit", clip, "--dir", directory, "--style", "the-scream")
+    code, out, err = await fork("submit", clip, "--dir", directory, "--style", "the-scream")
     assert code == 0, err
     job = out.strip()
     assert (await pipeline.ended(job)).state == "done"
 
-    code, out, _ = await run("status", job, "--dir", directory, "--json")
+    code, out, _ = await fork("status", job, "--dir", directory, "--json")
     assert code == 0
     assert json.loads(out)["frames"] == 20
-    code, out, _ = await run("status", "--dir", directory)
+    code, out, _ = await fork("status", "--dir", directory)
     assert code == 0
     assert job in out
 
-    code, out, err = await run("fetch", job, "--dir", directory, "-o", tmp_path)
+    code, out, err = await fork("fetch", job, "--dir", directory, "-o", tmp_path)
     assert code == 0, err
     assert times(Path(out.strip())) == times(clip)
-    code, out, err = await run("fetch", job, "--dir", directory, "-o", tmp_path)
+    code, out, err = await fork("fetch", job, "--dir", directory, "-o", tmp_path)
     assert code == 1
     assert "exists: --force replaces it" in err
 
 
 async def test_submit_with_wait_stays_until_the_result_is_there(pipeline, clip: Path) -> None:
     connection = pipeline.stack.storage_connection_string
-    code, out, err = await run(
+    code, out, err = await fork(
         "submit", clip, "--wait", "--json", STORAGE_CONNECTION_STRING=connection
     )
     assert code == 0, err
@@ -98,7 +98,7 @@ async def test_uploads_go_to_the_services_container_and_a_wait_in_vain_is_report
     elsewhere = {"STORAGE_CONNECTION_STRING": connection, "UPLOADS_CONTAINER": "unwatched"}
     async with BlobServiceClient.from_connection_string(connection) as client:
         await client.create_container("unwatched")
-    code, out, err = await run("submit", clip, "--json", **elsewhere)
+    code, out, err = await fork("submit", clip, "--json", **elsewhere)
     assert code == 0, err
     told = json.loads(out)
     submission = Submission(told["job_id"], told["video"], etag="")
@@ -116,7 +116,7 @@ async def test_uploads_go_to_the_services_container_and_a_wait_in_vain_is_report
 
 async def test_a_job_that_does_not_exist_is_a_sentence(pipeline) -> None:
     directory = pipeline.stack.options.directory
-    code, _, err = await run("status", "0" * 24, "--dir", directory)
+    code, _, err = await fork("status", "0" * 24, "--dir", directory)
     assert code == 1
     assert "no job" in err
 
@@ -124,7 +124,7 @@ async def test_a_job_that_does_not_exist_is_a_sentence(pipeline) -> None:
 async def test_a_key_that_storage_refuses_is_reported_once_and_not_shown(pipeline) -> None:
     good = pipeline.stack.storage_connection_string
     bad = re.sub("AccountKey=[^;]*", "AccountKey=c2VjcmV0", good)
-    code, _, err = await run("status", STORAGE_CONNECTION_STRING=bad)
+    code, _, err = await fork("status", STORAGE_CONNECTION_STRING=bad)
     assert code == 1
     assert "refuses the key of the connection string (Authoriz" in err
     assert len(err.splitlines()) == 1
@@ -132,12 +132,12 @@ async def test_a_key_that_storage_refuses_is_reported_once_and_not_shown(pipelin
 
 
 async def test_dead_letters_of_a_running_stack_are_listed(pipeline) -> None:
-    code, _, err = await run("dead-letters", "--dir", pipeline.stack.options.directory)
+    code, _, err = await fork("dead-letters", "--dir", pipeline.stack.options.directory)
     assert (code, err) == (0, "")
 
 
 async def test_the_doctor_checks_a_running_stack(pipeline) -> None:
-    code, out, err = await run("doctor", "--dir", pipeline.stack.options.directory)
+    code, out, err = await fork("doctor", "--dir", pipeline.stack.options.directory)
     assert err == ""
     assert re.search(r"ok       versions: \S+ in [4-9] services, and here", out)
     assert "ok       container uploads: answers" in out
@@ -152,7 +152,7 @@ async def test_the_doctor_checks_a_running_stack(pipeline) -> None:
 
 async def test_the_doctor_finds_the_versions_of_a_deployment_in_its_storage(pipeline) -> None:
     # As in Azure, where it reaches no service.
-    _, out, err = await run(
+    _, out, err = await fork(
         "doctor",
         EVENTHUB_CONNECTION_STRING=pipeline.stack.eventhub_connection_string,
         STORAGE_CONNECTION_STRING=pipeline.stack.storage_connection_string,
@@ -165,7 +165,7 @@ async def test_the_doctor_finds_the_versions_of_a_deployment_in_its_storage(pipe
 
 async def test_the_doctor_tries_what_a_service_may(pipeline) -> None:
     directory = pipeline.stack.options.directory
-    code, out, err = await run("doctor", "--rights-of", "stylizer", "--dir", directory)
+    code, out, err = await fork("doctor", "--rights-of", "stylizer", "--dir", directory)
     assert (code, err) == (0, "")
     assert "ok       hub frames: Azure Event Hubs Data Receiver is granted" in out
     assert "ok       container segments: Storage Blob Data Contributor is granted" in out

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from command_processes import run
+from command_processes import fork
 from videos import Video, times
 from yarl import URL
 
@@ -19,7 +19,7 @@ BLOCK_BLOB = {"x-ms-blob-type": "BlockBlob"}
 
 
 async def link(*arguments: object) -> str:
-    code, out, err = await run("link", *arguments)
+    code, out, err = await fork("link", *arguments)
     assert code == 0, err
     return out.strip()
 
