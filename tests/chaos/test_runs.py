@@ -33,10 +33,6 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
         3,
         ("kill the broker", "terminate storage", "kill everything"),
     ),
-    "services stand still for longer than ownership lives, and versions are said to be wrong": (
-        52,
-        ("freeze stylizer", "freeze splitter", "freeze assembler", "storage answers 412"),
-    ),
     "connections are cut, hang and go on, and are slow": (
         34,
         (
@@ -81,6 +77,10 @@ RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
 }
 
 SLOW_RUNS: dict[str, tuple[int, tuple[Kind, ...]]] = {
+    "services stand still for longer than ownership lives, and versions are said to be wrong": (
+        52,
+        ("freeze stylizer", "freeze splitter", "freeze assembler", "storage answers 412"),
+    ),
     "half of the storage is away, the topic, and a hub": (
         44,
         (

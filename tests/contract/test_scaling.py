@@ -212,6 +212,7 @@ async def running(
             yield
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # three services in turn, on a machine that may have other work
 async def test_a_pool_goes_from_zero_to_many_and_back_with_a_job(
     bench: Bench, storage_connection: str, broker: str

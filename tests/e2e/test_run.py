@@ -130,6 +130,7 @@ async def test_failures_among_several_videos_are_named_again_at_the_end(tmp_path
     assert last == "0 of 2 videos are done; failed: a/notes.mp4, b/notes.mp4"
 
 
+@pytest.mark.slow
 async def test_ctrl_c_stops_everything_that_was_started(clip: Path, tmp_path: Path) -> None:
     process = await start("up", "--dir", tmp_path / "stack")
     assert process.stdout

@@ -100,6 +100,7 @@ async def start_client(storage_connection: str) -> AsyncIterator[Callable[..., A
         await client.kill()
 
 
+@pytest.mark.slow
 async def test_the_javascript_sdk_sends_and_reads_all_partitions_through_kills_of_both_sides(
     start_broker: Any, start_client: Any
 ) -> None:

@@ -60,6 +60,7 @@ async def test_the_picture_is_painted_and_still_the_same_picture(pipeline) -> No
     assert [number for _, number in result] == [number for _, number in presented(video)]
 
 
+@pytest.mark.slow
 async def test_a_pool_that_shrinks_during_a_job_finishes_it_and_paints_nothing_twice(
     pipeline,
 ) -> None:
