@@ -25,6 +25,8 @@ _SPARE_READS: Final = 64
 _SPARE_CHUNKS: Final = 32
 """A video's first chunks are smaller than the others."""
 _SPARE_DISK: Final = 64 * 1024 * 1024
+_MOST_FILES: Final = 64
+"""Files in its folder; an intact decoder has a few at a time."""
 _BYTES_A_PIXEL: Final = 2
 """More than x264 spends on the worst picture."""
 _BYTES_A_FRAME: Final = 4096
@@ -90,8 +92,11 @@ class Bounds:
 
     def _check_disk(self) -> None:
         """Check the size of the child's whole folder: the kernel limits only each file."""
-        with os.scandir(self._folder) as files:
-            used = sum(file.stat(follow_symlinks=False).st_size for file in files)
+        with os.scandir(self._folder) as found:
+            files = list(itertools.islice(found, _MOST_FILES + 1))
+        if len(files) > _MOST_FILES:
+            raise GarbageError(f"it filled its folder with more than {_MOST_FILES} files")
+        used = sum(map(_size, files))
         if used > self._options.limits.side_bytes + _SPARE_DISK:
             raise GarbageError(f"it filled its folder with {used} bytes")
 
@@ -136,3 +141,11 @@ class Bounds:
             abs(way) > _MAX_WAY for way in ways
         ):
             raise GarbageError(f"chunk {chunk.index} has impossible positions")
+
+
+def _size(file: os.DirEntry[str]) -> int:
+    """Return a file's size in bytes; 0 if the child has deleted it meanwhile."""
+    try:
+        return file.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -114,6 +115,36 @@ def test_a_folder_filled_with_files_is_noticed(tmp_path):
             found.check_range(0, MIB)
     with pytest.raises(GarbageError, match="filled its folder"):
         found.check_range(0, MIB)
+
+
+def test_a_folder_of_very_many_files_is_noticed(tmp_path):
+    # Each would be looked at again and again, however little is in it
+    found = Bounds(Job(MIB, SplitOptions(), tmp_path / "side"))
+    for number in range(64):
+        (tmp_path / str(number)).touch()
+    found.check_range(0, MIB)
+    (tmp_path / "one more").touch()
+    with pytest.raises(GarbageError, match="more than 64 files"):
+        found.check_range(0, MIB)
+
+
+def test_files_may_come_and_go_while_their_folder_is_looked_at(tmp_path):
+    found = Bounds(Job(MIB, SplitOptions(), tmp_path / "side"))
+    over = threading.Event()
+
+    def try_tracks() -> None:
+        while not over.is_set():
+            (tmp_path / "trial").touch()
+            (tmp_path / "trial").unlink()
+
+    trying = threading.Thread(target=try_tracks)
+    trying.start()
+    try:
+        for _ in range(20_000):
+            found._check_disk()
+    finally:
+        over.set()
+        trying.join()
 
 
 def test_a_message_may_be_as_large_as_its_pictures_and_no_larger():
