@@ -17,8 +17,10 @@ takes seconds once it holds ten thousand."""
 _BOUNDARY: Final = "boundary="
 
 
-async def delete_batch(client: ContainerClient, names: Sequence[str]) -> list[HttpResponseError]:
-    """Delete up to `MOST` blobs with one request; return the errors of those that stay.
+async def delete_batch(
+    client: ContainerClient, names: Sequence[str]
+) -> dict[str, HttpResponseError]:
+    """Delete up to `MOST` blobs with one request; return the errors of those that stay, by name.
 
     Raises:
         AzureError: the request as a whole failed.
@@ -30,11 +32,12 @@ async def delete_batch(client: ContainerClient, names: Sequence[str]) -> list[Ht
         # The SDK drops an account name in the path, except for 127.0.0.1 and localhost.
         url_prepend=urlsplit(client.url).path.rpartition("/")[0].strip("/"),
     )
-    return [
-        HttpResponseError(response=one)
-        async for one in answers
+    # The answers come in the order of the names; one alone is about the request as a whole.
+    return {
+        name: HttpResponseError(response=one)
+        for name, one in zip(names, [one async for one in answers], strict=False)
         if one.status_code >= HTTPStatus.MULTIPLE_CHOICES
-    ]
+    }
 
 
 def _plain_boundary(request: Any) -> None:

@@ -233,9 +233,9 @@ class BlobStore:
         for start in range(0, len(names), MOST):
             with answered("delete", container, names[start]):
                 left = await delete_batch(client, names[start : start + MOST])
-            for problem in left:
+            for name, problem in left.items():
                 if answer(problem) is not Answer.ABSENT:
-                    raise failure("delete", container, names[start], problem)
+                    raise failure("delete", container, name, problem)
 
     async def delete(self, container: str, name: str, *, etag: str | None = None) -> None:
         """Delete a blob, or only its version ``etag``; one that is gone already is ignored."""

@@ -17,7 +17,7 @@ from azure.storage.blob.aio import BlobServiceClient
 from chaos.history import BlobCall
 from chaos.storage_proxy import StorageProxy
 from local import azurite
-from shared.contracts.errors import TransientError
+from shared.contracts.errors import LockedError, TransientError
 from shared.storage.accounts import storage_client
 from shared.storage.blobs import BlobStore
 
@@ -65,6 +65,19 @@ async def test_a_batch_that_storage_refuses_is_an_outage(storage_connection: str
         await client.delete_container(container)
         with pytest.raises(TransientError):
             await blobs.delete_all(container, "")
+
+
+async def test_of_a_batch_the_blob_that_stays_is_named(storage_connection: str) -> None:
+    container = f"t{uuid.uuid4().hex[:8]}"
+    async with storage_client(storage_connection, None, None) as client:
+        await client.create_container(container)
+        blobs = BlobStore(client)
+        for name in ("a", "leased", "z"):
+            await blobs.create(container, name, b"x")
+        await client.get_blob_client(container, "leased").acquire_lease()
+        with pytest.raises(LockedError, match=f"cannot delete blob {container}/leased:"):
+            await blobs.delete_all(container, "")
+        assert [name async for name in blobs.names(container)] == ["leased"]
 
 
 class Everywhere(ThreadedResolver):
