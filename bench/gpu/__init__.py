@@ -1,5 +1,6 @@
 """Checks a machine with a GPU: what it has, whether it paints correctly, and how fast.
 
-It has a time limit, because such machines may be available only for minutes: results are written
-after every step, a step takes no longer than the time left, and at the limit the process ends.
+It has a time limit, because such machines may be available only for minutes. Every step is a
+process of its own, which ends at the step's limit: a driver that hangs or crashes costs one step.
+Results are written as soon as they exist.
 """

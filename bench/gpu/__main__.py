@@ -3,118 +3,104 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
+import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Final
 
-from bench.gpu.plan import FULL, REHEARSAL, Clock, Plan, SkippedError
+from bench.gpu.plan import ENGINES, LIMITS_S, Clock
 from bench.gpu.report import Report
 
 BOX_S: Final = 360.0
 
-Step = Callable[[Plan, Clock], Iterator[dict[str, Any]]]
+_GRACE_S: Final = 5.0
+"""So long after its limit a step is killed; it ends by itself if it can."""
+
+_STEP: Final = (sys.executable, "-P", "-m", "bench.gpu.step")
 
 
 def main() -> int:
     """Run every step that fits into the time limit; return 0 if none failed."""
     arguments = _parser().parse_args()
-    plan = REHEARSAL if arguments.rehearse else FULL
     clock = Clock(arguments.box)
     report = Report(arguments.out, rehearsed=arguments.rehearse)
-    # A hanging call into a driver cannot be interrupted; results so far are already written.
-    box = threading.Timer(arguments.box + 5, _close_box, [report])
-    box.daemon = True
-    box.start()
-    for name, step in _STEPS.items():
+    for name, most in LIMITS_S.items():
         if name in arguments.skip:
             report.skip(name, "left out by --skip")
         elif not clock.left():
             report.skip(name, f"the {arguments.box:g} s are over")
         else:
-            _make(name, step, plan, clock, report)
-    box.cancel()
+            plan = ["--rehearse"] if arguments.rehearse else ["--engine", arguments.engine]
+            limit_s = min(most, clock.left())
+            print(f"check-gpu: {name}, at most {limit_s:.0f} s", file=sys.stderr, flush=True)
+            run_step(name, (*_STEP, name, str(limit_s), *plan), limit_s, report)
     print(report.markdown())
     return 1 if report.failed else 0
 
 
-def _make(name: str, step: Step, plan: Plan, clock: Clock, report: Report) -> None:
-    print(f"check-gpu: {name}, {clock.left():.0f} s left", file=sys.stderr, flush=True)
+def run_step(name: str, command: Sequence[str], limit_s: float, report: Report) -> None:
+    """Run a step's command, see `bench.gpu.step`, and record its results as they come."""
+    # In a session of its own, so that what it has started can be ended with it.
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as step:
+        assert step.stdout is not None
+        overdue = threading.Event()
+
+        def end() -> None:
+            overdue.set()
+            _kill(step)
+
+        box = threading.Timer(limit_s + _GRACE_S, end)
+        box.start()
+        try:
+            told = _read(name, step.stdout, report)
+            code = step.wait()
+        finally:
+            box.cancel()
+            _kill(step)
+    if overdue.is_set():
+        report.fail(name, f"it did not end within {limit_s:.0f} s, and was killed")
+    elif code < 0:
+        report.fail(name, f"its process ended with {signal.Signals(-code).name}")
+    elif code and not told:
+        report.fail(name, f"its process ended with exit code {code}")
+
+
+def _read(name: str, lines: IO[bytes], report: Report) -> bool:
+    """Record what a step tells; return whether it said why it ended early."""
+    told = False
+    for line in lines:
+        if not line.endswith(b"\n"):  # of a step that was killed
+            break
+        result = json.loads(line)
+        if "row" in result:
+            report.add(name, result["row"])
+        elif "skip" in result:
+            report.skip(name, result["skip"])
+        else:
+            report.fail(name, result["fail"])
+        told = told or "row" not in result
+    return told
+
+
+def _kill(step: subprocess.Popen[bytes]) -> None:
+    """Kill a step with everything that it has started."""
     try:
-        for row in step(plan, clock):
-            report.add(name, row)
-    except SkippedError as why:
-        report.skip(name, str(why))
-    except ImportError as error:
-        report.skip(name, f"the package {error.name} is missing")
-    except Exception as error:  # the other steps run whatever happens
-        report.fail(name, f"{type(error).__name__}: {error}")
-
-
-def _close_box(report: Report) -> None:
-    report.fail("box", "a step did not come back in time")
-    print(report.markdown(), flush=True)
-    os._exit(1)
-
-
-def _facts(_plan: Plan, _clock: Clock) -> Iterator[dict[str, Any]]:
-    from bench.gpu.machine import facts
-
-    for fact, value in facts().items():
-        yield {"fact": fact, "value": value if isinstance(value, str) else json.dumps(value)}
-
-
-def _painting(function: str) -> Step:
-    def step(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
-        from bench.gpu import painting
-
-        rows: Iterator[dict[str, Any]] = getattr(painting, function)(plan, clock)
-        yield from rows
-
-    return step
-
-
-def _codecs(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
-    from bench.gpu.codecs import codec_speed
-
-    yield from codec_speed(plan, clock)
-
-
-def _stack(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
-    from bench.pipeline import Case, measure
-
-    case = Case(*plan.stack_size, plan.stack_frames)
-    painting = measure([case], plan.style, 1, {"ENGINE": plan.engine})
-    try:
-        whole = asyncio.run(asyncio.wait_for(painting, clock.left()))
-    except TimeoutError:
-        raise SkippedError("the job did not end within the time that was left") from None
-    figures = asdict(whole.jobs[0]) | {"start_s": whole.start_s, "stop_s": whole.stop_s}
-    for figure, value in figures.items():
-        yield {"figure": figure, "value": json.dumps(value)}
-
-
-_STEPS: Final[dict[str, Step]] = {
-    "facts": _facts,
-    "starts": _painting("starts"),
-    "faults": _painting("faults"),
-    "codecs": _codecs,
-    "path": _painting("path_speed"),
-    "stack": _stack,
-    "engine": _painting("engine_speed"),
-}
+        os.killpg(step.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("scripts/check-gpu", description="Check a machine's GPU.")
     parser.add_argument("--out", type=Path, default=Path(), help="folder of the results")
+    parser.add_argument("--engine", choices=ENGINES, default="cuda", help="default: %(default)s")
     parser.add_argument("--rehearse", action="store_true", help="on the processor, tiny sizes")
-    parser.add_argument("--skip", action="append", default=[], choices=list(_STEPS))
+    parser.add_argument("--skip", action="append", default=[], choices=list(LIMITS_S))
     parser.add_argument("--box", type=float, default=BOX_S, metavar="SECONDS", help="%(default)s")
     return parser
 

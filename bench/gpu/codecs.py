@@ -27,24 +27,22 @@ from shared.media.probes import find_nvdec_fault, find_nvenc_fault, parameter_se
 
 Row = dict[str, Any]
 
-_BOX_S: Final = 20.0
 _FRAMES: Final = 32
 """As many as a normal chunk has."""
 _THREADS: Final = (1, 4)
 _TICK: Final = Fraction(1, 30)
 
 
-def codec_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
-    """Measure both decoders and both encoders at the plan's size, as far as available."""
-    box = Clock(min(_BOX_S, clock.left()))
+def codec_rows(plan: Plan, clock: Clock) -> Iterator[Row]:
+    """Say whether the GPU's codecs work, then measure all at the plan's size."""
     frames = _frames(plan)
     chunk = _encoded(MEZZANINE, frames)
-    for what, call, threads in _calls(plan, chunk, frames):
-        if not box.left():
-            raise SkippedError(f"the {_BOX_S:g} s of this step are over before {what!r}")
-        yield _measured(what, call, threads, plan.measure_s)
     for what, fault in _faults(plan, chunk, frames):
         yield {"codec": what, "verdict": fault or "right"}
+    for what, call, threads in _calls(plan, chunk, frames):
+        if not clock.left():
+            raise SkippedError(f"no time was left for {what!r}")
+        yield _measured(what, call, threads, plan.measure_s)
 
 
 def _calls(
@@ -67,16 +65,30 @@ def _faults(
     plan: Plan, chunk: bytes, frames: Sequence[av.VideoFrame]
 ) -> Iterator[tuple[str, str | None]]:
     """Yield the faults of the GPU's codecs, on test pictures and on frames of the plan's size."""
+    for what, find in (
+        ("NVDEC", functools.partial(_nvdec_fault, plan, chunk)),
+        ("NVENC", functools.partial(_nvenc_fault, plan, frames)),
+    ):
+        try:
+            yield what, find()
+        except Exception as error:  # a codec that fails at this size is a result as well
+            yield what, f"{type(error).__name__}: {error}"
+
+
+def _nvdec_fault(plan: Plan, chunk: bytes) -> str | None:
     fault = find_nvdec_fault()
-    if fault is None and NVDEC_SIZES.takes(*plan.stack_size):
-        fault = _difference(chunk)
-    yield "NVDEC", fault
+    if fault or not NVDEC_SIZES.takes(*plan.stack_size):
+        return fault
+    return _difference(chunk)
+
+
+def _nvenc_fault(plan: Plan, frames: Sequence[av.VideoFrame]) -> str | None:
     fault, nvenc = find_nvenc_fault(), _nvenc(plan)
-    if fault is None and nvenc is not None:
-        short, long = (_encoded(nvenc, some) for some in (frames[:3], frames))
-        same = parameter_sets(short) == parameter_sets(long)
-        fault = None if same else "two segments have different parameter sets"
-    yield "NVENC", fault
+    if fault or nvenc is None:
+        return fault
+    short, long = (_encoded(nvenc, some) for some in (frames[:3], frames))
+    same = parameter_sets(short) == parameter_sets(long)
+    return None if same else "two segments have different parameter sets"
 
 
 def _difference(chunk: bytes) -> str | None:

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import ctypes.util
+import ctypes
+import os
 import threading
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 from local.machine import describe_machine
 from shared.media.probes import find_nvdec_fault, find_nvenc_fault
 
-_SAMPLING_S = 0.1
+_SAMPLING_S: Final = 0.1
+
+_PACKAGES: Final = (
+    *("onnxruntime", "onnxruntime-gpu", "nvidia-cudnn-cu13", "nvidia-cublas", "tensorrt-cu13"),
+    *("openvino", "av", "numpy", "nvidia-ml-py"),
+)
+_LIBRARIES: Final = (
+    *("libcuda.so.1", "libnvcuvid.so.1", "libnvidia-encode.so.1"),
+    *("libcudart.so.13", "libcudnn.so.9", "libnvinfer.so.10"),
+)
+_PREFIXES: Final = ("CUDA_", "NVIDIA_", "LD_LIBRARY_PATH", "ENGINE", "PRECISION")
 
 
-def facts() -> dict[str, Any]:
-    """Return versions, devices, the driver's libraries, and whether its codecs work."""
-    import onnxruntime as ort
+def facts() -> Iterator[tuple[str, Any]]:
+    """Yield versions, devices, libraries, and whether the GPU's codecs work.
 
-    return {
-        "machine": describe_machine(),
-        "packages": {name: _version(name) for name in _PACKAGES},
-        "providers": ort.get_available_providers(),
-        "gpus": _gpus(),
-        "libraries": {name: ctypes.util.find_library(name) for name in _LIBRARIES},
-        "NVENC": find_nvenc_fault() or "works",
-        "NVDEC": find_nvdec_fault() or "works",
-    }
-
-
-_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino", "av", "numpy", "nvidia-ml-py")
-_LIBRARIES = ("cuda", "cudart", "cudnn", "nvinfer", "nvcuvid", "nvidia-encode")
+    What cannot be found out is a sentence, and the others follow.
+    """
+    for name, find in _FACTS.items():
+        try:
+            yield name, find()
+        except Exception as error:  # of the driver, or of a package that is missing
+            yield name, f"unknown, {type(error).__name__}: {error}"
 
 
 def _version(package: str) -> str | None:
@@ -38,6 +44,40 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def _providers() -> list[str]:
+    import onnxruntime as ort
+
+    providers: list[str] = ort.get_available_providers()
+    return providers
+
+
+def _libraries() -> dict[str, str]:
+    """Return whether each library loads, as the engine would load it."""
+    import onnxruntime as ort
+
+    if hasattr(ort, "preload_dlls"):
+        ort.preload_dlls()
+    return {name: _loading(name) for name in _LIBRARIES}
+
+
+def _loading(library: str) -> str:
+    try:
+        ctypes.CDLL(library)
+    except OSError as error:
+        return str(error)
+    return "loads"
+
+
+def _devices() -> list[str]:
+    """Return the driver's device files, with their permissions."""
+    paths = sorted(Path("/dev").glob("nvidia*"))
+    return [f"{path} {path.stat().st_mode & 0o777:o}" for path in paths]
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(_PREFIXES)}
 
 
 def _nvml() -> Any | None:
@@ -55,15 +95,36 @@ def _gpus() -> list[dict[str, Any]]:
     if nvml is None:
         return []
     handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount()))
-    return [
-        {
-            "name": nvml.nvmlDeviceGetName(gpu),
-            "memory_mib": nvml.nvmlDeviceGetMemoryInfo(gpu).total >> 20,
-            "compute_capability": nvml.nvmlDeviceGetCudaComputeCapability(gpu),
-            "driver": nvml.nvmlSystemGetDriverVersion(),
-        }
-        for gpu in handles
-    ]
+    figures: dict[str, Callable[[Any], Any]] = {
+        "name": nvml.nvmlDeviceGetName,
+        "memory_mib": lambda gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total >> 20,
+        "compute_capability": nvml.nvmlDeviceGetCudaComputeCapability,
+        "driver": lambda _gpu: nvml.nvmlSystemGetDriverVersion(),
+        "cuda": lambda _gpu: nvml.nvmlSystemGetCudaDriverVersion(),
+        "mig": nvml.nvmlDeviceGetMigMode,
+    }
+    return [{name: _answer(figure, gpu) for name, figure in figures.items()} for gpu in handles]
+
+
+def _answer(ask: Callable[[Any], Any], about: Any) -> Any | None:
+    """Return a figure, or None if the driver does not tell it, as of a part of a GPU (MIG)."""
+    try:
+        return ask(about)
+    except Exception:  # NVML's error classes are in the package
+        return None
+
+
+_FACTS: Final[dict[str, Callable[[], Any]]] = {
+    "machine": describe_machine,
+    "packages": lambda: {name: _version(name) for name in _PACKAGES},
+    "environment": _environment,
+    "devices": _devices,
+    "gpus": _gpus,
+    "libraries": _libraries,
+    "providers": _providers,
+    "NVENC": lambda: find_nvenc_fault() or "works",
+    "NVDEC": lambda: find_nvdec_fault() or "works",
+}
 
 
 class GpuWatch:
@@ -73,8 +134,8 @@ class GpuWatch:
         self.use: float | None = None
         """Mean utilisation of the GPU, 0 to 1; None if unknown."""
         self.memory_mib: int | None = None
-        """The peak of used memory."""
-        self._nvml = _nvml()
+        """The peak of used memory; None if unknown."""
+        self._nvml: Any = _nvml()
         self._stop = threading.Event()
         self._uses: list[int] = []
 
@@ -89,14 +150,15 @@ class GpuWatch:
             return
         self._stop.set()
         self._thread.join()
-        self.use = sum(self._uses) / len(self._uses) / 100
+        if self._uses:
+            self.use = sum(self._uses) / len(self._uses) / 100
 
     def _sample(self) -> None:
-        nvml: Any = self._nvml
-        gpu = nvml.nvmlDeviceGetHandleByIndex(0)
+        gpu = _answer(self._nvml.nvmlDeviceGetHandleByIndex, 0)
         while True:
-            self._uses.append(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu)
-            used = nvml.nvmlDeviceGetMemoryInfo(gpu).used >> 20
-            self.memory_mib = max(self.memory_mib or 0, used)
+            if (uses := _answer(self._nvml.nvmlDeviceGetUtilizationRates, gpu)) is not None:
+                self._uses.append(uses.gpu)
+            if (memory := _answer(self._nvml.nvmlDeviceGetMemoryInfo, gpu)) is not None:
+                self.memory_mib = max(self.memory_mib or 0, memory.used >> 20)
             if self._stop.wait(_SAMPLING_S):
                 return

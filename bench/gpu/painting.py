@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,13 +42,13 @@ _CHUNK_FRAMES = 56
 _GREED = (
     "from shared.styles.gallery import Gallery\n"
     "from stylizer.painting.engine import OnnxEngine\n"
-    "engine = OnnxEngine(Gallery(), 'cuda', 256, {precision!r})\n"
+    "engine = OnnxEngine(Gallery(), {engine!r}, 256, {precision!r})\n"
     "engine.paint({style!r}, engine.layout.batch({batch}, {width}, {height}))\n"
 )
 _REFUSAL = (
     "from shared.styles.gallery import Gallery\n"
     "from stylizer.painting.precision import choose\n"
-    "choose('cuda', 'auto', Gallery(), {style!r})\n"
+    "choose({engine!r}, 'auto', Gallery(), {style!r})\n"
 )
 
 
@@ -105,19 +106,18 @@ def path_speed(plan: Plan, clock: Clock) -> Iterator[Row]:
             }
 
 
-def faults(plan: Plan, _clock: Clock) -> Iterator[Row]:
-    """Take away memory, then the GPU, and check whether the stylizer would notice."""
-    hidden = _run(_REFUSAL.format(style=plan.style), CUDA_VISIBLE_DEVICES="")
+def faults(plan: Plan, clock: Clock) -> Iterator[Row]:
+    """Take away the GPU, then its memory, and check whether the stylizer would notice."""
+    engine = "cuda" if plan.engine == "cpu" else plan.engine
+    hidden = _run(clock, _REFUSAL.format(engine=engine, style=plan.style), CUDA_VISIBLE_DEVICES="")
     refused = hidden.returncode != 0 and "ConfigurationError" in hidden.stderr
     yield {"fault": "the card is hidden", "noticed": refused, "said": _last_line(hidden.stderr)}
     if plan.engine == "cpu":
         raise SkippedError("out of memory: a GPU's memory is needed to use it up")
     # In a process of its own, because a memory pool is created once for each process.
     (width, height), batch = plan.sizes[-1], plan.batches[-1]
-    greedy = _GREED.format(
-        precision=plan.precisions[0], style=plan.style, batch=batch, width=width, height=height
-    )
-    used_up = _run(greedy)
+    names = {"engine": engine, "precision": plan.precisions[0], "style": plan.style}
+    used_up = _run(clock, _GREED.format(**names, batch=batch, width=width, height=height))
     yield {
         "fault": "out of memory",
         "noticed": is_out_of_memory(used_up.stderr),
@@ -125,14 +125,18 @@ def faults(plan: Plan, _clock: Clock) -> Iterator[Row]:
     }
 
 
-def _run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-c", program],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _run(clock: Clock, program: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program, for half of the time left; at its end it is killed."""
+    command = [sys.executable, "-P", "-c", program]
+    given = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    limit = clock.left() / 2
+    try:
+        return subprocess.run(
+            command, env=given, capture_output=True, text=True, check=False, timeout=limit
+        )
+    except subprocess.TimeoutExpired:
+        said = f"it did not end within {limit:.0f} s, and was killed"
+        return subprocess.CompletedProcess(command, -signal.SIGKILL, "", said)
 
 
 def _last_line(text: str) -> str:

@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+Engine = Literal["cpu", "cuda", "tensorrt"]
+ENGINES: Final[tuple[Engine, ...]] = ("cuda", "tensorrt")
+"""What can be checked."""
+
+LIMITS_S: Final[Mapping[str, float]] = {
+    "facts": 60,
+    "starts": 90,
+    "faults": 90,
+    "codecs": 90,
+    "path": 120,
+    "stack": 150,
+    "engine": 240,
+}
+"""The steps in their order, and the seconds that each may take, so that others have some left."""
 
 Size = tuple[int, int]
 """Width and height."""
@@ -20,7 +36,7 @@ class SkippedError(Exception):
 class Plan:
     """One run of the check. Times are in seconds."""
 
-    engine: Literal["cpu", "cuda", "tensorrt"]
+    engine: Engine
     sizes: tuple[Size, ...]
     precisions: tuple[Precision, ...]
     batches: tuple[int, ...]

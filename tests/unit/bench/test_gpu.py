@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
+from unittest.mock import create_autospec
+
+import pynvml
+import pytest
+
+from bench.gpu import machine
+from bench.gpu.__main__ import run_step
+from bench.gpu.report import Report
 
 import pytest
 
@@ -44,3 +53,40 @@ def test_a_box_without_time_says_what_it_left_out(tmp_path: Path) -> None:
     notes = json.loads((tmp_path / "check-gpu.json").read_text())["notes"]
     assert len(notes) == 7
     assert set(notes.values()) == {"skipped: the 0 s are over"}
+
+
+_ROW = 'import os, sys, time; print(\'{"row": {"figure": 7}}\', flush=True);'
+
+
+@pytest.mark.parametrize(
+    ("ending", "limit_s", "note"),
+    [
+        ("os.abort()", 60, "failed: its process ended with SIGABRT"),
+        ("sys.exit(3)", 60, "failed: its process ended with exit code 3"),
+        ("time.sleep(600)", -4, "failed: it did not end within -4 s, and was killed"),
+        ('print(\'{"skip": "no card"}\')', 60, "skipped: no card"),
+    ],
+)
+def test_a_step_that_crashes_or_hangs_costs_itself_alone_and_keeps_its_results(
+    tmp_path: Path, ending: str, limit_s: float, note: str
+) -> None:
+    report = Report(tmp_path, rehearsed=False)
+    run_step("broken", [sys.executable, "-c", _ROW + ending], limit_s, report)
+    results = json.loads((tmp_path / "check-gpu.json").read_text())
+    assert results["steps"].get("broken", [{"figure": 7}]) == [{"figure": 7}]
+    assert results["notes"] == {"broken": note}
+
+
+def test_figures_that_the_driver_does_not_tell_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = create_autospec(pynvml)
+    untold = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    driver.nvmlDeviceGetCount.return_value = 1
+    driver.nvmlDeviceGetUtilizationRates.side_effect = untold
+    driver.nvmlDeviceGetMemoryInfo.side_effect = untold
+    driver.nvmlDeviceGetName.return_value = "a part of a GPU"
+    monkeypatch.setattr(machine, "_nvml", lambda: driver)
+    with machine.GpuWatch() as watch:
+        pass
+    assert (watch.use, watch.memory_mib) == (None, None)
+    (gpu,) = machine._gpus()
+    assert (gpu["name"], gpu["memory_mib"]) == ("a part of a GPU", None)
