@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast, get_args
 
 from local.children import PAINTING
-from shared.contracts.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from stylizer.painting.sessions import Device
@@ -22,7 +21,7 @@ def find_painting_problems(settings: Mapping[str, str]) -> list[str]:
     if not asked:
         return []
     # Imported late: ONNX Runtime comes with them.
-    from stylizer.painting.sessions import Sessions
+    from stylizer.painting.sessions import find_device_problem
     from stylizer.settings import PaintingSettings
 
     problems = []
@@ -31,10 +30,8 @@ def find_painting_problems(settings: Mapping[str, str]) -> list[str]:
         if value not in allowed:
             problems.append(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
     if (engine := asked.get("ENGINE")) in {"cuda", "tensorrt"}:
-        try:
-            Sessions(cast("Device", engine), None)
-        except ConfigurationError as error:
-            problems += error.problems
+        problem = find_device_problem(cast("Device", engine))
+        problems += [problem] if problem else []
     return problems
 
 

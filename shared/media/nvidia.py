@@ -36,13 +36,17 @@ NVENC_SIZES: Final = Sizes(160, 64, 4096)
 NVDEC_SIZES: Final = Sizes(64, 64, 4096)
 
 
-def has_driver() -> bool:
-    """Tell whether NVIDIA's driver is here; a machine with a GPU mounts it into its containers."""
+def driver_cuda() -> tuple[int, int] | None:
+    """Return the newest CUDA that NVIDIA's driver here supports, or None without a driver.
+
+    A machine with a GPU mounts its driver into its containers.
+    """
+    version = ctypes.c_int()
     try:
-        ctypes.CDLL(_DRIVER)
-    except OSError:
-        return False
-    return True
+        code = ctypes.CDLL(_DRIVER).cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return None
+    return None if code else (version.value // 1000, version.value % 1000 // 10)
 
 
 def cuda_decoder() -> HWAccel:

@@ -20,10 +20,10 @@ from stylizer.painting.engine import Engine
 from stylizer.settings import StylizerSettings
 
 _BLANK_SIDE: Final = 64
-# The wordings of ONNX Runtime's allocator, CUDA and Python.
+# The wordings of ONNX Runtime's allocator, CUDA, its libraries and Python.
 _OUT_OF_MEMORY: Final = re.compile(
     r"out of memory|failed to allocate memory|available memory of \d+ is smaller than"
-    r"|CUDA failure 2\b|MemoryError|bad_alloc",
+    r"|CUDA failure 2\b|_ALLOC(ATION)?_FAILED|MemoryError|bad_alloc",
     re.IGNORECASE,
 )
 

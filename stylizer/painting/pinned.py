@@ -37,6 +37,7 @@ class PinnedMemory:
     def __init__(self, cuda: Runtime | None) -> None:
         self._cuda = cuda
         self._idle: dict[int, deque[int]] = {}
+        self._refused = False
         if self._cuda is None:
             log.warning("frames lie in ordinary memory: CUDA's runtime library was not found")
 
@@ -68,7 +69,9 @@ class PinnedMemory:
             ctypes.byref(address), ctypes.c_size_t(size), ctypes.c_uint(_PORTABLE)
         )
         if code:
-            log.warning("the driver cannot lock more memory", bytes=size, cuda_error=code)
+            if not self._refused:  # once, for it is asked again with every batch
+                log.warning("the driver cannot lock more memory", bytes=size, cuda_error=code)
+            self._refused = True
             return None
         return address.value
 

@@ -19,7 +19,7 @@ from shared.media.pixels import from_planar_rgb
 from shared.styles.gallery import Gallery, Precision
 from stylizer.painting import bfloat16
 from stylizer.painting.frames import Frames
-from stylizer.painting.sessions import Device, Sessions
+from stylizer.painting.sessions import Device, Sessions, complaint
 
 log = structlog.get_logger()
 
@@ -148,7 +148,10 @@ class _Judge:
         except ConfigurationError as error:
             return "; ".join(error.problems)
         except Exception as error:  # ONNX Runtime raises its own classes, without a common root
-            return f"ENGINE={device}: it starts, but cannot paint: {error}"
+            return (
+                f"ENGINE={device}: it starts, but cannot paint a test frame ({complaint(error)}); "
+                "check the GPU and its driver, or set ENGINE=cpu"
+            )
         return _difference(device, precision, self._exact, painted)
 
     def _paint(self, device: Device, precision: ChosenPrecision) -> Frames:

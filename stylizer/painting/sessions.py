@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any, Final, Literal
@@ -11,7 +13,7 @@ from typing import Any, Final, Literal
 import onnxruntime as ort
 
 from shared.contracts.errors import ConfigurationError, StyleError
-from shared.media.nvidia import has_driver
+from shared.media.nvidia import driver_cuda
 from stylizer.painting.arena import AS_REQUESTED, shared_arena
 from stylizer.painting.bound import BoundPainter
 from stylizer.painting.canvas_split import split
@@ -37,11 +39,19 @@ _PROVIDERS: Final[dict[Device, list[str]]] = {
 _GPU: Final = "cuda"
 """The device on which ONNX Runtime places frames."""
 
-_UNINFORMATIVE_ERRORS: Final = ("explicitly added the CPU EP", "CUDA Provider not available")
+_UNINFORMATIVE_ERRORS: Final = ("assigned to the default CPU EP", "CUDA Provider not available")
 """What ONNX Runtime says when CUDA did not start, which does not name the cause."""
 
-_CODE: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
-"""The prefix of ONNX Runtime's messages."""
+_NO_TENSORRT: Final = "TensorRT libraries"
+"""Part of what it says when it cannot load TensorRT."""
+
+_PREFIX: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |^/\S+:\d+ .*?\) (?=[A-Z])")
+"""A code, or a function's place and signature, before ONNX Runtime's messages."""
+
+_LIBRARY_FAILURE: Final = re.compile(r"\bCU\w+ failure \d+: [^;]+")
+"""An error of CUDA or cuDNN, among the place where it arose."""
+
+_COMPLAINT_LENGTH: Final = 300
 
 _CHANNELS: Final = 3
 _ANY_SIZE: Final[Mapping[str, int]] = {}
@@ -68,24 +78,9 @@ class Sessions:
     def __init__(self, device: Device, gpu_mem_limit_mib: int | None) -> None:
         self.device: Final = device
         self._gpu_mem_limit_mib = gpu_mem_limit_mib
-        missing = [p for p in _PROVIDERS[device] if p not in ort.get_available_providers()]
-        if missing:
-            raise ConfigurationError(
-                [
-                    f"ENGINE={device}: this installation of ONNX Runtime lacks {missing[0]}; "
-                    "install the one for NVIDIA's GPUs (scripts/setup --gpu), or set "
-                    "ENGINE=cpu or ENGINE=auto"
-                ]
-            )
+        if problem := find_device_problem(device):
+            raise ConfigurationError([problem])
         if device != "cpu":
-            if not has_driver():
-                raise ConfigurationError(
-                    [
-                        f"ENGINE={device}: NVIDIA's driver was not found; install it, start "
-                        "a container with NVIDIA's toolkit (docker run --gpus all), or set "
-                        "ENGINE=cpu"
-                    ]
-                )
             _load_cuda()
         self.layout: Final[Layout] = RGB if device == "cpu" else _planes()
         self._canvases = Canvases()
@@ -172,21 +167,29 @@ class Sessions:
         for name, length in sizes.items():
             options.add_free_dimension_override_by_name(name, length)
         try:
-            session = ort.InferenceSession(network, options, self._providers(search))
+            # Its own fallback would print on standard output, and hide the cause.
+            session = ort.InferenceSession(
+                network, options, self._providers(search), enable_fallback=0
+            )
         except Exception as error:  # ONNX Runtime raises its own classes, without a common root
             if self.device != "cpu":
-                raise ConfigurationError([self._not_started(str(error))]) from error
+                raise ConfigurationError([self._not_started(complaint(error))]) from error
             raise StyleError(
                 "STYLE_UNREADABLE",
-                f"style {style!r} is not a network that ONNX Runtime reads: {_complaint(error)}",
+                f"style {style!r} is not a network that ONNX Runtime reads: {complaint(error)}",
             ) from error
         if session.get_providers()[0] != _PROVIDERS[self.device][0]:
             raise ConfigurationError([self._not_started("")])
         return session
 
     def _not_started(self, cause: str) -> str:
+        if _NO_TENSORRT in cause:
+            return (
+                f"ENGINE={self.device}: TensorRT's libraries were not found; install them "
+                "(docs/gpu.md), or set ENGINE=cuda"
+            )
         informative = cause and not any(words in cause for words in _UNINFORMATIVE_ERRORS)
-        why = f" ({' '.join(cause.split())})" if informative else ""
+        why = f" ({cause})" if informative else ""
         return (
             f"ENGINE={self.device}: {_PROVIDERS[self.device][0]} did not start{why}; "
             "check with nvidia-smi that the driver sees the GPU, "
@@ -204,7 +207,10 @@ class Sessions:
             # A pattern is one piece of memory for all tensors, which no other shape can use.
             options.enable_mem_pattern = False
         else:
-            _share_gpu_memory(self._gpu_mem_limit_mib)
+            try:
+                _share_gpu_memory(self._gpu_mem_limit_mib)
+            except Exception as error:
+                raise ConfigurationError([self._not_started(complaint(error))]) from error
             # What cuDNN cannot fuse is logged as an error, although it is then done another way.
             options.log_severity_level = 4
         if "CPUExecutionProvider" not in _PROVIDERS[self.device]:
@@ -220,6 +226,34 @@ class Sessions:
         ]
 
 
+def find_device_problem(device: Device) -> str | None:
+    """Return why a device cannot work, as far as that shows without starting it, or None."""
+    missing = [name for name in _PROVIDERS[device] if name not in ort.get_available_providers()]
+    if missing:
+        return (
+            f"ENGINE={device}: this installation of ONNX Runtime lacks {missing[0]}; "
+            "install the one for NVIDIA's GPUs (scripts/setup --gpu), or set "
+            "ENGINE=cpu or ENGINE=auto"
+        )
+    if device == "cpu":
+        return None
+    supported = driver_cuda()
+    if supported is None:
+        return (
+            f"ENGINE={device}: NVIDIA's driver was not found; install it, start "
+            "a container with NVIDIA's toolkit (docker run --gpus all), or set "
+            "ENGINE=cpu"
+        )
+    needed = str(getattr(ort, "cuda_version", ""))
+    if needed and supported[0] < int(needed.split(".", maxsplit=1)[0]):
+        return (
+            f"ENGINE={device}: NVIDIA's driver supports CUDA {supported[0]}.{supported[1]}, and "
+            f"ONNX Runtime was built for CUDA {needed}; install a newer driver (docs/gpu.md), "
+            "or set ENGINE=cpu"
+        )
+    return None
+
+
 @functools.cache
 def _load_cuda() -> None:
     """Load NVIDIA's libraries from their Python packages, which images and set-ups for GPUs have.
@@ -227,7 +261,9 @@ def _load_cuda() -> None:
     Without these packages, ONNX Runtime looks for the system's libraries.
     """
     if find_spec("nvidia") is not None and hasattr(ort, "preload_dlls"):
-        ort.preload_dlls()
+        # It prints what it does not find.
+        with contextlib.redirect_stdout(sys.stderr):
+            ort.preload_dlls()
     wait_without_spinning(runtime_library())
 
 
@@ -262,9 +298,13 @@ def _check_signature(style: str, session: ort.InferenceSession) -> None:
             )
 
 
-def _complaint(error: Exception) -> str:
-    """Return ONNX Runtime's message without its prefix."""
-    return " ".join(_CODE.sub("", str(error)).rstrip(".").split())
+def complaint(error: Exception) -> str:
+    """Return the cause that ONNX Runtime names, in one line, without where in its source it was."""
+    said = " ".join(str(error).split())
+    if failure := _LIBRARY_FAILURE.search(said):
+        return failure[0].strip()
+    said = _PREFIX.sub("", said).rstrip(".")
+    return said if len(said) <= _COMPLAINT_LENGTH else f"{said[:_COMPLAINT_LENGTH]} ..."
 
 
 def _takes_places(given: ort.NodeArg) -> bool:

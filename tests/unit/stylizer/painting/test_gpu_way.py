@@ -26,7 +26,7 @@ STYLE = "starry-night"
 def _processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sessions._PROVIDERS, "cuda", ["CPUExecutionProvider"])
     monkeypatch.setattr(sessions, "_GPU", "cpu")
-    monkeypatch.setattr(sessions, "has_driver", lambda: True)
+    monkeypatch.setattr(sessions, "driver_cuda", lambda: (13, 0))
     monkeypatch.setattr(sessions, "_share_gpu_memory", lambda _limit: sessions.shared_arena())
 
 
@@ -54,29 +54,72 @@ def test_segments_look_like_the_processors(split_video: Any, make: Any, style: s
     assert np.abs(pictures[0] - pictures[1]).mean() < 0.6
 
 
-def test_a_gpu_that_does_not_start_is_reported_with_what_to_do_and_no_internals() -> None:
-    fell_back = (
-        "[ONNXRuntimeError] : 2 : Conflicting session configuration: explicitly added the CPU EP"
-    )
-    absent = "/onnxruntime_src/provider_bridge.cc:2465 CUDA Provider not available, can't get it\n"
-    for cause in (fell_back, absent, ""):
-        said = sessions.Sessions("cuda", None)._not_started(cause)
-        assert said.startswith(
-            "ENGINE=cuda: CPUExecutionProvider did not start; check with nvidia-smi"
-        )
-    assert "(no such\ndevice)".replace("\n", " ") in sessions.Sessions("cuda", None)._not_started(
-        "no such\ndevice"
+_PLACE = "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154"
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        ("This session contains graph nodes that are assigned to the default CPU EP, but", ""),
+        (f"{_PLACE} GetProviderInfo_CUDA() CUDA Provider not available, can't get it\n", ""),
+        (
+            f"{_PLACE} void onnxruntime::CudaCall(ERRTYPE, const char*) [with THRW = true] "
+            "CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=vm ; line=4",
+            " (CUDA failure 100: no CUDA-capable device is detected)",
+        ),
+        (
+            f"{_PLACE} void onnxruntime::Register(Options&, const Map&) No such\ndevice.\n",
+            " (No such device)",
+        ),
+        ("[ONNXRuntimeError] : 1 : FAIL : " + "x" * 400, f" ({'x' * 300} ...)"),
+    ],
+)
+def test_a_gpu_that_does_not_start_is_reported_with_its_cause_and_no_internals(
+    raised: str, said: str
+) -> None:
+    told = sessions.Sessions("cuda", None)._not_started(sessions.complaint(RuntimeError(raised)))
+    assert told == (
+        f"ENGINE=cuda: CPUExecutionProvider did not start{said}; check with nvidia-smi that the "
+        "driver sees the GPU, and that CUDA's libraries are there, or set ENGINE=cpu"
     )
 
 
-def test_a_machine_without_nvidias_driver_is_reported_once_with_the_remedy(
+def test_missing_libraries_of_tensorrt_are_named() -> None:
+    raised = f"{_PLACE} void Register(Options&) Please install TensorRT libraries as mentioned in"
+    told = sessions.Sessions("cuda", None)._not_started(sessions.complaint(RuntimeError(raised)))
+    assert told.startswith("ENGINE=cuda: TensorRT's libraries were not found; install them")
+
+
+def test_a_session_that_cannot_be_opened_prints_nothing_and_hides_no_cause(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sessions, "has_driver", lambda: False)
+    # By itself, ONNX Runtime would go on with a processor, and say so on standard output
+    refusing = sessions.Sessions("cuda", None)
+    monkeypatch.setattr(refusing, "_providers", lambda _search: ["CPUExecutionProvider", 7])
+    with pytest.raises(ConfigurationError, match="values must be either strings or"):
+        refusing.start(STYLE, Gallery().styles[STYLE].network("fp32"))
+    assert not capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("supported", "problem"),
+    [
+        (None, "ENGINE=cuda: NVIDIA's driver was not found;"),
+        ((12, 8), "ENGINE=cuda: NVIDIA's driver supports CUDA 12.8, and ONNX Runtime was built"),
+    ],
+)
+def test_a_driver_that_is_missing_or_too_old_is_reported_once_with_the_remedy(
+    supported: tuple[int, int] | None,
+    problem: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sessions, "driver_cuda", lambda: supported)
+    monkeypatch.setattr(sessions.ort, "cuda_version", "13.0", raising=False)
     with pytest.raises(ConfigurationError) as refused:
         choose("cuda", "auto", Gallery(), STYLE)
     (said,) = refused.value.problems
-    assert said.startswith("ENGINE=cuda: NVIDIA's driver was not found;")
+    assert said.startswith(problem)
     assert "onnxruntime" not in capfd.readouterr().err
 
 
