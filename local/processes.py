@@ -31,7 +31,7 @@ from typing import BinaryIO, Protocol
 import psutil
 
 from local.readiness import Readiness
-from shared.contracts.errors import StylestreamError
+from shared.contracts.errors import ConfigurationError, StylestreamError
 from shared.forks.orphans import end_with_parent
 
 PROBE_INTERVAL_S = 0.05
@@ -48,6 +48,8 @@ RESTARTS_IN_A_ROW = 8
 """After so many (about 20 s) the child is given up: waiting longer would only look like a hang."""
 
 LOG_TAIL_LINES = 15
+_MISCONFIGURED = 2
+"""The exit code of services that refuse their settings."""
 
 _log = logging.getLogger(__name__)
 
@@ -253,9 +255,7 @@ class Supervised:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if ended.done():
-                raise StylestreamError(
-                    f"{self.name} {_ending(ended.result())} before it was ready{self._quoted_log()}"
-                )
+                raise self._early_end(ended.result())
             if not ready.done():
                 raise StylestreamError(
                     f"{self.name} was not ready after {self.command.start_timeout_s:g} s"
@@ -275,6 +275,19 @@ class Supervised:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _early_end(self, code: int) -> StylestreamError:
+        if code == _MISCONFIGURED and (problems := self._problems()):
+            return ConfigurationError(problems)
+        return StylestreamError(
+            f"{self.name} {_ending(code)} before it was ready{self._quoted_log()}"
+        )
+
+    def _problems(self) -> list[str]:
+        """Return what a service says of its settings; see `shared.service.settings.refusing`."""
+        prefix = f"{self.name.partition('-')[0]}: "
+        lines = self.output.splitlines()
+        return [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
 
     def _quoted_log(self) -> str:
         lines = self.output.rstrip().splitlines()[-LOG_TAIL_LINES:]

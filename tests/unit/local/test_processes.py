@@ -17,7 +17,7 @@ import pytest
 
 from local.processes import Command, Supervised
 from local.readiness import HttpReady, LineReady, Readiness, TcpReady
-from shared.contracts.errors import StylestreamError
+from shared.contracts.errors import ConfigurationError, StylestreamError
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 60.0
@@ -116,6 +116,15 @@ async def test_a_process_that_ends_at_once_is_named_with_its_last_words(start: S
 
     assert str(raised.value).startswith("worker ended with code 3 before it was ready")
     assert "no such disk" in str(raised.value)
+
+
+async def test_a_service_that_refuses_its_settings_is_quoted_without_its_log(start: Start) -> None:
+    refuses = "print('it starts'); print('worker: ENGINE=abacus'); raise SystemExit(2)"
+
+    with pytest.raises(ConfigurationError) as refused:
+        await start(refuses)
+
+    assert refused.value.problems == ["ENGINE=abacus"]
 
 
 async def test_a_process_that_never_gets_ready_is_killed_and_named(start: Start) -> None:
