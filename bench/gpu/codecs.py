@@ -30,6 +30,8 @@ Row = dict[str, Any]
 _FRAMES: Final = 32
 """As many as a normal chunk has."""
 _THREADS: Final = (1, 4)
+_SESSIONS: Final = (1, 4, 8)
+"""Consumers' GPUs refuse more than eight encoders at once."""
 _TICK: Final = Fraction(1, 30)
 
 
@@ -57,7 +59,7 @@ def _calls(
     yield "encoding, x264", functools.partial(_encoded, SEGMENT, frames), 1
     nvenc = _nvenc(plan)
     if nvenc is not None and find_nvenc_fault() is None:
-        for threads in _THREADS:
+        for threads in _SESSIONS:
             yield "encoding, NVENC", functools.partial(_encoded, nvenc, frames), threads
 
 

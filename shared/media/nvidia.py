@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import threading
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +35,11 @@ class Sizes:
 # For H.264, what all GPUs since Maxwell support; some support smaller sizes, too.
 NVENC_SIZES: Final = Sizes(160, 64, 4096)
 NVDEC_SIZES: Final = Sizes(64, 64, 4096)
+
+NVENC_TURNS: Final = threading.BoundedSemaphore(6)
+"""Held by each encoder of this process. The drivers of consumers' GPUs open eight for all programs
+together, twelve from 591 on, and refuse more in the words of a machine without memory. A GPU has
+one to four encoders, so that six at once keep them busy."""
 
 
 def driver_cuda() -> tuple[int, int] | None:

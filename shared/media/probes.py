@@ -5,12 +5,14 @@ A check returns the fault, which completes a sentence that begins with the setti
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Final
 
 import av
 import av.error
+import av.logging
 import numpy as np
 
 from shared.contracts.errors import ChunkError
@@ -18,6 +20,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.chunks import ChunkWriter, open_chunk, read_chunk
 from shared.media.containers import complaint
 from shared.media.encodings import MEZZANINE, Encoding, nvenc_segment_encoding
+from shared.media.nvidia import NVENC_TURNS
 
 _WIDTH, _HEIGHT = 320, 184  # not of whole macroblocks: what is coded has to be cropped
 _PATCH: Final = 8
@@ -31,7 +34,8 @@ def find_nvenc_fault() -> str | None:
     """Return why NVENC cannot encode the segments of jobs, or None if it can."""
     encoding = nvenc_segment_encoding(StyleRequest(style="none"), _WIDTH, _HEIGHT)
     assert encoding is not None
-    return find_encoder_fault(encoding)
+    with NVENC_TURNS:
+        return find_encoder_fault(encoding)
 
 
 def find_encoder_fault(encoding: Encoding) -> str | None:
@@ -41,7 +45,8 @@ def find_encoder_fault(encoding: Encoding) -> str | None:
     parameter sets.
     """
     try:
-        files = [_encoded(encoding, count) for count in (_FEW, _MANY)]
+        with _listening():
+            files = [_encoded(encoding, count) for count in (_FEW, _MANY)]
         groups = [[key for _, key in _packets(file)] for file in files]
         shown = [list(read_chunk(file)) for file in files]
     except (av.error.FFmpegError, ChunkError, ValueError) as error:
@@ -61,11 +66,12 @@ def find_nvdec_fault() -> str | None:
     """Return why NVDEC cannot decode chunks as the CPU does, or None if it can."""
     chunk = _encoded(MEZZANINE, _MANY)
     try:
-        pairs = zip(read_chunk(chunk, decoder="cuda"), read_chunk(chunk), strict=True)
-        same = all(
-            one.pts == other.pts and np.array_equal(one.to_ndarray(), other.to_ndarray())
-            for one, other in pairs
-        )
+        with _listening():
+            pairs = zip(read_chunk(chunk, decoder="cuda"), read_chunk(chunk), strict=True)
+            same = all(
+                one.pts == other.pts and np.array_equal(one.to_ndarray(), other.to_ndarray())
+                for one, other in pairs
+            )
     except (ChunkError, OSError, RuntimeError, ValueError) as error:
         return f"NVDEC does not decode a test chunk ({_cause(error)}); {_REMEDY}"
     return None if same else "NVDEC decodes a test chunk differently from the processor"
@@ -112,5 +118,21 @@ def _decibels(one: av.VideoFrame, other: av.VideoFrame) -> float:
     return float(10 * np.log10(255**2 / max(np.mean(error**2), 1e-9)))
 
 
+@contextmanager
+def _listening() -> Iterator[None]:
+    """Have FFmpeg's errors name their cause, which is only in its log."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture():
+            yield
+    finally:
+        av.logging.set_level(level)
+
+
 def _cause(error: Exception) -> str:
-    return complaint(error) if isinstance(error, av.error.FFmpegError) else str(error)
+    failure = error.__cause__ or error
+    if not isinstance(failure, av.error.FFmpegError):
+        return str(error)
+    said = " ".join(str(failure.log[-1]).split()).rstrip(".") if failure.log else ""
+    return f"{complaint(failure)}: {said}" if said else complaint(failure)

@@ -7,6 +7,7 @@ processor takes so much longer than its codecs that they do not matter.
 from __future__ import annotations
 
 import hashlib
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Literal, NamedTuple
 
 import structlog
@@ -15,7 +16,7 @@ from shared.contracts.errors import ConfigurationError
 from shared.contracts.messages import ChunkReady
 from shared.media.chunks import Decoder
 from shared.media.encodings import Encoding, nvenc_segment_encoding, segment_encoding
-from shared.media.nvidia import NVDEC_SIZES
+from shared.media.nvidia import NVDEC_SIZES, NVENC_TURNS
 from shared.media.probes import find_nvdec_fault, find_nvenc_fault, parameter_sets
 from shared.service.machine import usable_cores
 from stylizer.settings import PaintingSettings
@@ -42,6 +43,10 @@ class Codecs(NamedTuple):
         """Return how the segment of a chunk is encoded."""
         on_gpu = _on_nvenc(event) if self.encoder == "nvenc" else None
         return on_gpu or segment_encoding(event.style, event.bit_depth)
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Return a context in which a chunk may be encoded, and which waits if too many are."""
+        return NVENC_TURNS if self.encoder == "nvenc" else nullcontext()
 
     def mark(self, segment: bytes) -> str:
         """Return a mark that segments share if they can be joined; see `SegmentReady.encoder`."""

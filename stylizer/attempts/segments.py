@@ -76,15 +76,16 @@ def paint(
         AttemptFailed: a GPU's decoder rejects the chunk, which the processor's may still accept.
     """
     try:
-        return paint_chunk(
-            event,
-            mezzanine,
-            engine.paint,
-            batch=batch,
-            encoding=codecs.encoding(event),
-            decoder=codecs.decoder,
-            layout=engine.layout,
-        )
+        with codecs.turn():
+            return paint_chunk(
+                event,
+                mezzanine,
+                engine.paint,
+                batch=batch,
+                encoding=codecs.encoding(event),
+                decoder=codecs.decoder,
+                layout=engine.layout,
+            )
     except ChunkError as error:
         if codecs.decoder == "cpu":
             raise
@@ -96,7 +97,8 @@ def pass_through(event: ChunkReady, mezzanine: bytes, codecs: Codecs = ON_PROCES
     style = event.style.model_copy(update={"strength": 0.0})
     unpainted = event.model_copy(update={"style": style})
     encoding = codecs.encoding(event)
-    return paint_chunk(unpainted, mezzanine, _unchanged, batch=1, encoding=encoding)
+    with codecs.turn():
+        return paint_chunk(unpainted, mezzanine, _unchanged, batch=1, encoding=encoding)
 
 
 def _unchanged(_style: str, frames: Frames, _canvas: Canvas, *, passing: bool) -> Frames:  # noqa: ARG001

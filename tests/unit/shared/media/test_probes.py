@@ -61,6 +61,13 @@ def test_a_missing_gpu_is_reported_in_one_sentence_with_the_remedy() -> None:
         assert fault is None or ("needs NVIDIA's driver" in fault and "\n" not in fault)
 
 
+def test_an_encoders_fault_is_told_in_the_words_of_its_log() -> None:
+    level = av.logging.get_level()
+    told = find_encoder_fault(Encoding("libx264", {"preset": "unknown"}))
+    assert "(invalid argument: Error setting preset/tune unknown/" in (told or "")
+    assert av.logging.get_level() == level
+
+
 def test_interleaved_chroma_comes_apart_exactly() -> None:
     # A picture as a GPU's decoder gives it, of 184 rows of luma
     given = np.random.default_rng(0).integers(0, 256, (184 * 3 // 2, 320), np.uint8)

@@ -12,7 +12,8 @@ from shared.contracts.errors import ChunkError, ConfigurationError
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media import chunks
-from shared.media.encodings import Encoding
+from shared.media.encodings import SEGMENT, Encoding
+from shared.media.nvidia import NVENC_TURNS
 from shared.media.probes import find_nvdec_fault, find_nvenc_fault, parameter_sets
 from splitter.media.split import SplitOptions
 from stylizer.attempts import codecs
@@ -24,7 +25,7 @@ from stylizer.attempts.codecs import (
     codecs_of,
 )
 from stylizer.attempts.isolation import AttemptFailed
-from stylizer.attempts.segments import paint, settle
+from stylizer.attempts.segments import paint, pass_through, settle
 from stylizer.painting.engine import Canvas, Frames
 from stylizer.painting.layouts import RGB
 from stylizer.settings import PaintingSettings
@@ -129,6 +130,42 @@ def test_a_mark_tells_segments_apart_that_cannot_be_joined(
     assert marks[0] == marks[1]
     assert marks[2] == marks[3]
     assert marks[0][0] != marks[2][0]
+
+
+def test_nvenc_gets_only_as_many_encoders_at_once_as_any_driver_opens(
+    split_video: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = split_video(make.Video(frames=2, size=(192, 96)).make())
+    event, chunk = referred(found), found.chunks[0].data
+    monkeypatch.setattr(codecs, "nvenc_segment_encoding", lambda *_: SEGMENT)
+    free: list[int] = []
+
+    class Counting(Painter):
+        def paint(self, *given: Any, **options: Any) -> Frames:
+            free.append(free_turns())
+            return super().paint(*given, **options)
+
+    engine: Any = Counting()
+    for encoder, held in (("nvenc", 1), ("x264", 0)):
+        free.clear()
+        paint(engine, event, chunk, batch=2, codecs=Codecs(encoder))
+        assert set(free) == {ALL_TURNS - held}
+    pass_through(event, chunk, Codecs("nvenc"))
+    with pytest.raises(ChunkError):
+        pass_through(event, chunk[:100], Codecs("nvenc"))
+    assert free_turns() == ALL_TURNS
+
+
+def free_turns() -> int:
+    taken = 0
+    while NVENC_TURNS.acquire(blocking=False):
+        taken += 1
+    for _ in range(taken):
+        NVENC_TURNS.release()
+    return taken
+
+
+ALL_TURNS = free_turns()
 
 
 class Painter:
