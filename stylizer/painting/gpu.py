@@ -96,14 +96,23 @@ class GpuCollector(Collector):
         for index in range(count):
             try:
                 gpu = nvml.nvmlDeviceGetHandleByIndex(index)
-                # A lost GPU still has a handle, but not memory figures, which every GPU supports.
-                nvml.nvmlDeviceGetMemoryInfo(gpu)
+                self._ask(gpu)
             except nvml.NVMLError as error:
                 self._note(str(index), error)
                 yield str(index), None
             else:
                 self._note(str(index), None)
                 yield str(index), gpu
+
+    def _ask(self, gpu: Any) -> None:
+        """Raise NVML's error if the GPU is lost: it has a handle then, but tells nothing else."""
+        nvml = self._nvml
+        try:
+            nvml.nvmlDeviceGetMemoryInfo(gpu)
+        except nvml.NVMLError as error:
+            # Of a part of a GPU, or one that shares the processor's memory.
+            if error.value not in (nvml.NVML_ERROR_NOT_SUPPORTED, nvml.NVML_ERROR_NO_PERMISSION):
+                raise
 
     def _note(self, index: str, error: Exception | None) -> None:
         """Log once that a GPU was lost, or that it is back."""

@@ -25,7 +25,8 @@ class Driver:
 
     def __init__(self) -> None:
         self.nvml = create_autospec(pynvml)
-        self.nvml.NVMLError = pynvml.NVMLError
+        for name in ("NVMLError", "NVML_ERROR_NOT_SUPPORTED", "NVML_ERROR_NO_PERMISSION"):
+            setattr(self.nvml, name, getattr(pynvml, name))
         self.nvml.nvmlDeviceGetCount.return_value = 1
         self.nvml.nvmlDeviceGetUtilizationRates.return_value = SimpleNamespace(gpu=87, memory=40)
         self.nvml.nvmlDeviceGetMemoryInfo.return_value = SimpleNamespace(
@@ -81,6 +82,18 @@ def test_a_metric_that_a_gpu_lacks_hides_no_other(
     driver.nvml.nvmlDeviceGetPowerUsage.side_effect = unsupported
     assert registry.get_sample_value("stylizer_gpu_power_watts", {"gpu": "0"}) is None
     assert registry.get_sample_value("stylizer_gpu_temperature_celsius", {"gpu": "0"}) == 64
+
+
+@pytest.mark.parametrize(
+    "refusal", [pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_NO_PERMISSION]
+)
+def test_a_gpu_that_does_not_tell_its_memory_is_not_lost(
+    driver: Driver, registry: CollectorRegistry, refusal: int
+) -> None:
+    driver.nvml.nvmlDeviceGetMemoryInfo.side_effect = pynvml.NVMLError(refusal)
+    assert registry.get_sample_value("stylizer_gpu_up", {"gpu": "0"}) == 1
+    assert registry.get_sample_value("stylizer_gpu_memory_used_bytes", {"gpu": "0"}) is None
+    assert registry.get_sample_value("stylizer_gpu_utilization_ratio", {"gpu": "0"}) == 0.87
 
 
 def test_a_stylizer_on_a_gpu_without_a_driver_says_that_it_is_down() -> None:
