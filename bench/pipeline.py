@@ -115,9 +115,6 @@ async def measure(
     """
     request = StyleRequest(style=style)
     with tempfile.TemporaryDirectory(prefix="stylestream-") as folder:
-        clips = [Path(folder) / f"{case.size}.mp4" for case in cases]
-        for clip, case in zip(clips, cases, strict=True):
-            await asyncio.to_thread(write_clip, clip, case.frames, case.width, case.height)
         # Like the temporary stack of `stylestream run`.
         options = StackOptions(
             Path(folder) / "stack", stylizers, environment=environment, disposable=True
@@ -128,6 +125,9 @@ async def measure(
             open_pipeline(Account(stack.storage_connection_string)) as pipeline,
         ):
             start_s = time.monotonic() - starting
+            clips = [Path(folder) / f"{case.size}.mp4" for case in cases]
+            for clip, case in zip(clips, cases, strict=True):
+                await asyncio.to_thread(write_clip, clip, case.frames, case.width, case.height)
             await paint(pipeline, SAMPLE, request)
             jobs = [
                 await _job(stack, pipeline, clip, case, request)

@@ -144,7 +144,16 @@ def _last_line(text: str) -> str:
 
 
 def _engine(plan: Plan, precision: Precision) -> OnnxEngine:
-    return OnnxEngine(Gallery(), plan.engine, None, precision)
+    """Return an engine that has painted.
+
+    Raises:
+        ConfigurationError: it does not start, at any size.
+    """
+    engine = OnnxEngine(Gallery(), plan.engine, None, precision)
+    blank = engine.layout.batch(1, 64, 64)
+    blank[:] = 0
+    engine.paint(plan.style, blank)
+    return engine
 
 
 def _described(size: Size, precision: Precision, lanes: int) -> Row:

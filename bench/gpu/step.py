@@ -18,6 +18,9 @@ from typing import Any, Final
 from bench.gpu.plan import ENGINES, FULL, REHEARSAL, Clock, Plan, SkippedError
 from shared.contracts.errors import ConfigurationError
 from shared.forks.orphans import end_with_parent
+from shared.service.machine import usable_cores
+
+_STACK_FRAMES_A_CORE: Final = 120
 
 Step = Callable[[Plan, Clock], Iterator[dict[str, Any]]]
 
@@ -80,7 +83,9 @@ def _stack(plan: Plan, clock: Clock) -> Iterator[dict[str, Any]]:
     environment = {"ENGINE": plan.engine}
     if problems := find_painting_problems(environment):
         raise ConfigurationError(problems)
-    case = Case(*plan.stack_size, plan.stack_frames)
+    # Writing the clip and painting it take the processor's time.
+    frames = min(plan.stack_frames, _STACK_FRAMES_A_CORE * usable_cores())
+    case = Case(*plan.stack_size, frames)
     painting = measure([case], plan.style, 1, environment)
     try:
         whole = asyncio.run(asyncio.wait_for(painting, clock.left()))
