@@ -15,8 +15,6 @@ from bench.gpu import machine
 from bench.gpu.__main__ import run_step
 from bench.gpu.report import Report
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -73,7 +71,8 @@ def test_a_step_that_crashes_or_hangs_costs_itself_alone_and_keeps_its_results(
     report = Report(tmp_path, rehearsed=False)
     run_step("broken", [sys.executable, "-c", _ROW + ending], limit_s, report)
     results = json.loads((tmp_path / "check-gpu.json").read_text())
-    assert results["steps"].get("broken", [{"figure": 7}]) == [{"figure": 7}]
+    if limit_s > 0:  # else it may be killed before it tells anything
+        assert results["steps"]["broken"] == [{"figure": 7}]
     assert results["notes"] == {"broken": note}
 
 
