@@ -320,5 +320,5 @@ def _refuse_small(source: Source, style: StyleRequest) -> None:
         raise SourceRefused(
             "BAD_RESOLUTION",
             f"The picture is {source.width}x{source.height}; as {style.codec} each side must have "
-            f"at least {least} pixels.",
+            f"at least {least} pixels: scale it up, or ask for h264.",
         )

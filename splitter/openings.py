@@ -158,8 +158,8 @@ class Openings:
         if made >= self._attempts:
             raise PermanentError(
                 "SPLIT_POISONED",
-                f"splitting the video ended the splitter {made} times at the same place: the "
-                "video is not retried",
+                f"splitting the video ended the splitter {made} times at the same place: convert "
+                "it to H.264, for example, and upload that",
             )
         counted = {_ATTEMPTS: str(made + 1), _CHUNKS: str(max(progress.chunks, before))}
         return {**counted, _SEEN: progress.at} if progress.at else counted

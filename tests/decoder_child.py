@@ -102,7 +102,7 @@ async def last_words(side: Path, server: ForkServer | None = None) -> str:
     """Let a decoder end itself; return what the log says of it, and its user does not read."""
     with capture_logs() as lines:
         found = await refusal(Upload(b"x"), side, server=server)
-    assert found.message == "The decoder crashed (exit code 1)."
+    assert found.message.startswith("The decoder crashed (exit code 1): convert the video")
     (said,) = (line["stderr"] for line in lines if line["event"] == "decoder crashed")
     assert said
     return said

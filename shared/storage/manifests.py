@@ -53,7 +53,10 @@ async def fetch_manifest(
     """
     content = await blobs.fetch(container, manifest_blob(job_id))
     if content is None:
-        raise PermanentError("MANIFEST_MISSING", "the job's manifest no longer exists in storage")
+        raise PermanentError(
+            "MANIFEST_MISSING",
+            "the job's manifest no longer exists in storage: upload the video again",
+        )
     return await _stored(content, placed)
 
 

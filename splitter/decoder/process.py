@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from typing import Final
 
 import structlog
 
@@ -40,6 +41,7 @@ ReadRange = Callable[[int, int], Awaitable[bytes]]
 
 log = structlog.get_logger()
 
+_REMEDY: Final = "convert the video to H.264, for example, and upload that"
 _STDERR_BYTES = 4096
 _PR_SET_DUMPABLE = 4
 
@@ -131,7 +133,8 @@ class _Child:
                 if left_s <= 0:
                     raise SourceRefused(
                         "DECODER_STALLED",
-                        f"The decoder made no progress for {deadline_s:.0f} s and was ended.",
+                        f"The decoder made no progress for {deadline_s:.0f} s and was ended: "
+                        f"{_REMEDY}.",
                     )
                 waited = {message} if self._feeder.done() else {message, self._feeder}
                 await asyncio.wait(waited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
@@ -177,16 +180,17 @@ class _Child:
         if code == -signal.SIGKILL:
             return DecoderKilled(
                 "DECODER_OUT_OF_MEMORY",
-                "The decoder was killed, most likely for using too much memory.",
+                f"The decoder was killed, most likely for using too much memory: {_REMEDY}.",
             )
         if code == -signal.SIGXCPU:
             return SourceRefused(
-                "DECODER_OUT_OF_TIME", "Decoding takes more processor time than allowed."
+                "DECODER_OUT_OF_TIME",
+                f"Decoding takes more processor time than allowed: {_REMEDY}.",
             )
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         said = (await self._stderr).decode(errors="replace").strip()
         log.error("decoder crashed", cause=cause, stderr=said)
-        return SourceRefused("DECODER_CRASHED", f"The decoder crashed ({cause}).")
+        return SourceRefused("DECODER_CRASHED", f"The decoder crashed ({cause}): {_REMEDY}.")
 
 
 class _Progress:

@@ -69,7 +69,8 @@ def _events(job: Job, connection: socket.socket, crew: Crew) -> Iterator[SplitEv
     except MemoryError:
         yield Refusal(
             "DECODER_OUT_OF_MEMORY",
-            f"Decoding takes more than the {job.options.limits.memory_bytes} bytes allowed.",
+            f"Decoding takes more than the {job.options.limits.memory_bytes} bytes of memory "
+            "allowed: scale the video down, or convert it to H.264.",
         )
     except (av.error.FFmpegError, OSError) as error:
         if not (is_full(error) or isinstance(error, av.error.FFmpegError)):

@@ -142,13 +142,16 @@ class Decoder:
             if self._too_large:
                 raise too_many_pixels(self._limits, self._too_large, in_memory=True)
             raise SourceRefused(
-                "INVALID_MEDIA", f"No frame of the video ({self._codec}) could be decoded."
+                "INVALID_MEDIA",
+                f"No frame of the video ({self._codec}) could be decoded: copy it again from the "
+                "original, or convert it to H.264.",
             )
         if self.frames < self._limits.min_decodable * self._packets:
             raise SourceRefused(
                 "TOO_DAMAGED",
                 f"Only {self.frames} of the {self._packets} frames of the video ({self._codec}) "
-                f"could be decoded; at least {self._limits.min_decodable:.0%} are needed.",
+                f"could be decoded; at least {self._limits.min_decodable:.0%} are needed: copy it "
+                "again from the original.",
             )
 
     def warnings(self) -> Iterator[str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from shared.contracts.errors import SourceRefused
+
+_CUT: Final = "cut it, or have a part of it painted (duration)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,16 @@ def too_many_pixels(limits: Limits, size: str, *, in_memory: bool = False) -> So
     """
     what = "The decoder needs room for a picture of" if in_memory else "The picture is"
     most = f"at most {limits.max_pixels} pixels are accepted"
-    return SourceRefused("TOO_LARGE", f"{what} {size}; {most}.")
+    return SourceRefused("TOO_LARGE", f"{what} {size}; {most}: scale it down.")
 
 
 def too_many_frames(limits: Limits) -> SourceRefused:
     """Return the refusal of a video beyond the limit of frames."""
-    return SourceRefused("TOO_MANY_FRAMES", f"The video has more than {limits.max_frames} frames.")
+    why = f"The video has more than {limits.max_frames} frames"
+    return SourceRefused("TOO_MANY_FRAMES", f"{why}: {_CUT}.")
 
 
 def too_long(limits: Limits) -> SourceRefused:
     """Return the refusal of a video beyond the limit of its duration."""
-    return SourceRefused("TOO_LONG", f"The video is longer than {limits.max_duration_s:.0f} s.")
+    why = f"The video is longer than {limits.max_duration_s:.0f} s"
+    return SourceRefused("TOO_LONG", f"{why}: {_CUT}.")

@@ -216,7 +216,9 @@ def _checked_size(file: BinaryIO, limits: Limits) -> int:
         raise SourceRefused("EMPTY_FILE", "The file is empty.")
     if size > limits.max_bytes:
         raise SourceRefused(
-            "TOO_LARGE", f"The file has {size} bytes; at most {limits.max_bytes} are accepted."
+            "TOO_LARGE",
+            f"The file has {size} bytes; at most {limits.max_bytes} are accepted: compress it "
+            "more, or cut it.",
         )
     return size
 

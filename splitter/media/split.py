@@ -262,14 +262,14 @@ class _Reader:
             raise SourceRefused(
                 "BAD_RESOLUTION",
                 f"The picture is {frame.width}x{frame.height}; "
-                f"each side must have at least {limits.min_side} pixels.",
+                f"each side must have at least {limits.min_side} pixels: scale it up.",
             )
         width, height = normaliser.size
         if max(width, height) > limits.max_side:
             raise SourceRefused(
                 "BAD_RESOLUTION",
                 f"The picture is {frame.width}x{frame.height}; "
-                f"no side may have more than {limits.max_side} pixels.",
+                f"no side may have more than {limits.max_side} pixels: scale it down.",
             )
         aspect = self._source.video.sample_aspect_ratio or Fraction(1)
         return Source(

@@ -92,7 +92,9 @@ class Timeline:
         pts = self._latest = self._wanted(frame)
         if abs(pts) > _LATEST:
             raise SourceRefused(
-                "BAD_TIMESTAMPS", "A frame's timestamp is too large to be stored in a file."
+                "BAD_TIMESTAMPS",
+                "A frame's timestamp is too large to be stored in a file: convert the video, so "
+                "that it gets other timestamps.",
             )
         if self.frames == 0 and pts < 0:
             frame.pts = pts
@@ -124,7 +126,7 @@ class Timeline:
             raise SourceRefused(
                 "NOTHING_TO_PAINT",
                 f"No frame of the video begins at {float(self._part.start):g} s or later, "
-                "within the part that was asked for.",
+                "within the part that was asked for: begin earlier.",
             )
         self._check_rate()
 
@@ -209,7 +211,8 @@ class Timeline:
             raise SourceRefused(
                 "RATE_TOO_HIGH",
                 f"The video has {float((self.frames - 1) / seconds) if seconds else 0:.0f} frames "
-                f"a second; at most {self._limits.max_rate:g} are accepted.",
+                f"a second; at most {self._limits.max_rate:g} are accepted: convert it to a lower "
+                "rate.",
             )
 
     def _seconds(self, ticks: int) -> Fraction:
