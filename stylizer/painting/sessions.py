@@ -33,7 +33,8 @@ Search = Literal["HEURISTIC", "DEFAULT"]
 _PROVIDERS: Final[dict[Device, list[str]]] = {
     "cpu": ["CPUExecutionProvider"],
     "cuda": ["CUDAExecutionProvider"],
-    # TensorRT leaves what it cannot compile to CUDA, never to the CPU.
+    # TensorRT leaves what it cannot compile to CUDA, never to the CPU. Its cache of engines stays
+    # off: ONNX Runtime names its files after a network's steps, which all styles have in common.
     "tensorrt": ["TensorrtExecutionProvider", "CUDAExecutionProvider"],
 }
 _GPU: Final = "cuda"
