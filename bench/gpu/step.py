@@ -35,7 +35,7 @@ def main() -> int:
     os.dup2(2, 1)
 
     def tell(what: str, value: object) -> None:
-        print(json.dumps({what: value}), file=results, flush=True)
+        print(json.dumps({what: value}, default=str), file=results, flush=True)
 
     try:
         for row in _STEPS[arguments.step](plan, Clock(arguments.seconds)):
@@ -57,7 +57,10 @@ def _facts(_plan: Plan, _clock: Clock) -> Iterator[dict[str, Any]]:
     from bench.gpu.machine import facts
 
     for fact, value in facts():
-        yield {"fact": fact, "value": value if isinstance(value, str) else json.dumps(value)}
+        yield {
+            "fact": fact,
+            "value": value if isinstance(value, str) else json.dumps(value, default=str),
+        }
 
 
 def _painting(function: str) -> Step:

@@ -46,8 +46,8 @@ _UNINFORMATIVE_ERRORS: Final = ("assigned to the default CPU EP", "CUDA Provider
 _NO_TENSORRT: Final = "TensorRT libraries"
 """Part of what it says when it cannot load TensorRT."""
 
-_PREFIX: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |^/\S+:\d+ .*?\) (?=[A-Z])")
-"""A code, or a function's place and signature, before ONNX Runtime's messages."""
+_INTERNALS: Final = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+:\d+ .*?\) (?=[A-Z])")
+"""A code, or a function's place and signature, in ONNX Runtime's messages."""
 
 _LIBRARY_FAILURE: Final = re.compile(r"\bCU\w+ failure \d+: [^;]+")
 """An error of CUDA or cuDNN, among the place where it arose."""
@@ -304,7 +304,7 @@ def complaint(error: Exception) -> str:
     said = " ".join(str(error).split())
     if failure := _LIBRARY_FAILURE.search(said):
         return failure[0].strip()
-    said = _PREFIX.sub("", said).rstrip(".")
+    said = _INTERNALS.sub("", said).rstrip(".")
     return said if len(said) <= _COMPLAINT_LENGTH else f"{said[:_COMPLAINT_LENGTH]} ..."
 
 

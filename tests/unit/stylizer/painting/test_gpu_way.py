@@ -71,6 +71,13 @@ _PLACE = "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154"
             f"{_PLACE} void onnxruntime::Register(Options&, const Map&) No such\ndevice.\n",
             " (No such device)",
         ),
+        (
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned. Status "
+            f"Message: {_PLACE} void* BFCArena::AllocateRawInternal(size_t, bool, Stream*) "
+            "Available memory of 10 is smaller than requested bytes of 20\n",
+            " (Non-zero status code returned. Status Message: Available memory of 10 is smaller "
+            "than requested bytes of 20)",
+        ),
         ("[ONNXRuntimeError] : 1 : FAIL : " + "x" * 400, f" ({'x' * 300} ...)"),
     ],
 )
