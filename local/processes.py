@@ -59,7 +59,8 @@ class Command:
     """What to run and what to expect of it. ``environment`` is the child's whole environment.
 
     ``grace_s`` is how long it may take to end after SIGTERM before it is killed; with 0 it is
-    killed at once, because nothing that it holds is needed.
+    killed at once, because nothing that it holds is needed. The child inherits the file descriptors
+    ``pass_fds``.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Command:
     ready: Readiness
     start_timeout_s: float = 60.0
     grace_s: float = 10.0
+    pass_fds: tuple[int, ...] = ()
 
 
 class Child(Protocol):
@@ -310,6 +312,7 @@ async def execute(command: Command, log: BinaryIO) -> Child:
         env=dict(command.environment),
         cwd=command.log.parent,
         start_new_session=True,
+        pass_fds=command.pass_fds,
         preexec_fn=partial(end_with_parent, os.getpid()) if sys.platform == "linux" else None,
     )
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -32,19 +31,20 @@ from local.readiness import LineReady, TcpReady
 from local.services import Services
 from local.tasks import cancel, cancelled_by_signals, together
 from local.workspace import BROKER_PORT, STORAGE_PORT, TOPIC_PORT, Workspace, topic_endpoint
+from local.write_reports import WriteReports
 from shared.contracts.errors import ConfigurationError, StylestreamError
+from shared.tasks.waits import is_set_within
 
-CONTAINERS = (
-    *("uploads", "results", "frames", "segments", "jobs", "dead-letters"),
-    *("uploads-checkpoints", "frames-checkpoints", "segments-checkpoints"),
-)
+UPLOADS = "uploads"
+POSITIONS = ("uploads-checkpoints", "frames-checkpoints", "segments-checkpoints")
+"""Where services say who owns which partition: they write there even if there is nothing to do."""
+CONTAINERS = (UPLOADS, "results", "frames", "segments", "jobs", "dead-letters", *POSITIONS)
 
 _SDK_USERS = ("local.account", "local.eventgrid", "local.watcher")
 """Our modules that use Azure's SDKs. Loading those takes as long as a process takes to get ready,
 so it is done once all processes have been started."""
 
 SERVICE_GRACE_S = 10.0
-_IDLE_LOOK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ class Stack:
         self._grace_s = 0.0 if options.disposable else SERVICE_GRACE_S
         self._broker: Supervised | None = None
         self._storage: Supervised | None = None
+        self._writes = WriteReports()
         self._topic_key = secrets.token_urlsafe(32)
         self.studio_address = ""
         """The studio's address, including the token that opens it; a secret."""
@@ -164,15 +165,10 @@ class Stack:
         return self._failure
 
     async def idle(self, seconds: float) -> None:
-        """Return when storage has received nothing for ``seconds``: no upload, no open job."""
-        reception = self._reception()
-        taken, since, idle_s = reception.look(), time.monotonic(), 0.0
-        while idle_s < seconds:
-            await asyncio.sleep(min(_IDLE_LOOK_S, seconds))
-            looked = time.monotonic()
-            if (now := reception.look()) != taken:
-                taken, since = now, looked
-            idle_s = looked - since
+        """Return when nothing has been stored for ``seconds``: no upload, no open job."""
+        stored = self._writes.written(lambda container: container not in POSITIONS)
+        while await is_set_within(stored, seconds):
+            stored.clear()
 
     async def _start(self) -> None:
         if problems := find_painting_problems({**painting_settings(), **self.options.environment}):
@@ -211,6 +207,7 @@ class Stack:
             self.options.studio,
             self._grace_s,
         )
+        self._closing.enter_context(self._writes)
         self._closing.push_async_callback(self._stop_base)
         services = self._make_services()
         await together(self._start_base(gate), self._start_all(services), self._open_topic(topic))
@@ -228,14 +225,19 @@ class Stack:
         )
         blobs, port = self._workspace.directory / "azurite", self._workspace.port(STORAGE_PORT)
         storage = await asyncio.to_thread(azurite.command_line, port, blobs)
-        own = azurite.environment(self._workspace.storage_key)
+        pipe = self._writes.pipe
+        own = azurite.environment(self._workspace.storage_key, pipe)
         self._broker, self._storage = (
             self._supervise(
-                Command(name, argv, env, self.logs / f"{name}.log", ready, grace_s=self._grace_s)
+                Command(
+                    *(name, argv, env, self.logs / f"{name}.log", ready),
+                    grace_s=self._grace_s,
+                    pass_fds=passed,
+                )
             )
-            for name, argv, env, ready in (
-                ("eventhubs", broker, environment, LineReady("ready ")),
-                ("azurite", storage, environment | own, TcpReady(port)),
+            for name, argv, env, ready, passed in (
+                ("eventhubs", broker, environment, LineReady("ready "), ()),
+                ("azurite", storage, environment | own, TcpReady(port), (pipe,)),
             )
         )
         return [self._broker, self._storage]
@@ -281,14 +283,11 @@ class Stack:
         watcher = UploadWatcher(
             self.storage_connection_string,
             self.eventhub_connection_string,
-            bytes_taken=self._reception().look,
+            uploaded=self._writes.written(lambda container: container == UPLOADS),
         )
         watching = asyncio.create_task(watcher.run(), name="upload watcher")
         watching.add_done_callback(self._watcher_ended)
         self._closing.push_async_callback(cancel, watching)
-
-    def _reception(self) -> azurite.Reception:
-        return azurite.Reception(self._workspace.directory / "azurite")
 
     async def _stop_base(self) -> None:
         for process in (self._storage, self._broker):

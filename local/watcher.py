@@ -1,9 +1,9 @@
 """Stands in for Event Grid on one machine: an upload becomes a ``BlobCreated`` event.
 
-Azurite announces nothing, so the uploads container is listed a few times a second, and each new
-blob version (name and ETag) gets one event in the hub, in the form in which Event Grid delivers
-events to an event hub. So any tool that can upload a blob can start a job. If the watcher can see
-whether storage receives any bytes, it lists rarely while it does not.
+The uploads container is listed, and each new blob version (name and ETag) gets one event in the
+hub, in the form in which Event Grid delivers events to an event hub. So any tool that can upload a
+blob can start a job. It is listed whenever storage says that it was written to (see
+`local.write_reports`); where storage cannot say so, a few times a second.
 
 What was seen is kept in memory only: after a restart the blobs that are still there are announced
 again, with the same event ids, and the splitter recognises their jobs. Nothing is lost, because a
@@ -40,7 +40,7 @@ from shared.contracts.errors import first_line
 from shared.hubs.connections import connection_options
 from shared.storage.accounts import environment_options
 from shared.storage.listings import unlistable
-from shared.tasks.waits import is_cancelled
+from shared.tasks.waits import is_cancelled, is_set_within
 from shared.telemetry.escapes import escaped
 
 EVENT_TYPE = "Microsoft.Storage.BlobCreated"
@@ -54,10 +54,10 @@ LISTING_SHARE = 0.1
 """At most this share of the time is spent listing, unless pauses would become too long."""
 
 LONGEST_PAUSE_S = 5.0
-"""Between two looks; while storage or broker is unavailable, the pause doubles up to this."""
+"""After a look that took long, or while storage or broker is unavailable."""
 
-GLANCE_S = 0.1
-"""Between two checks of whether storage receives bytes, where that can be seen."""
+UNTOLD_S = 30.0
+"""Between two looks where storage says that something was uploaded, but no longer does."""
 
 DEADLINE_S = 30.0
 """For one listing or one send: what takes longer counts as lost and is repeated."""
@@ -65,9 +65,6 @@ DEADLINE_S = 30.0
 FAILURES: Final = 3
 """Looks that fail in a row before that is reported, so that a brief outage is not."""
 
-
-BytesTaken = Callable[[], object]
-"""Returns something that differs whenever storage has received bytes in between."""
 
 Report = Callable[[str | None], object]
 """Receives what keeps uploads from being announced, and None when that is over."""
@@ -88,7 +85,7 @@ class UploadWatcher:
         uploads_container: str = "uploads",
         hub: str = "uploads",
         interval_s: float = 0.25,
-        bytes_taken: BytesTaken | None = None,
+        uploaded: asyncio.Event | None = None,
         report: Report = lambda _problem: None,
     ) -> None:
         self._storage = storage_connection_string
@@ -96,10 +93,8 @@ class UploadWatcher:
         self._container = uploads_container
         self._hub = hub
         self._interval_s = interval_s
-        self._bytes_taken = bytes_taken
+        self._uploaded = uploaded
         self._report = report
-        self._taken: object = None
-        self._busy_since = self._busy_at = time.monotonic()
         self._seen: set[tuple[str, str]] = set()
         self._announced = b""
         """Digest of the last listing whose blobs are all announced."""
@@ -121,9 +116,9 @@ class UploadWatcher:
             failures = 0
             while not is_cancelled():
                 try:
+                    if self._uploaded is not None:
+                        self._uploaded.clear()  # whatever comes from here on needs another look
                     pause_s = await self._scan(container, producer)
-                    failures = 0
-                    self._report(None)
                 except OUTAGES as error:
                     failures += 1
                     if failures == 1:
@@ -133,40 +128,19 @@ class UploadWatcher:
                         problem = await problem_of(error, container)
                         _log.warning("%s", problem)
                         self._report(problem)
-                    pause_s = min(LONGEST_PAUSE_S, self._interval_s * 2 ** min(failures, 10))
-                await self._pause(pause_s)
+                    await asyncio.sleep(
+                        min(LONGEST_PAUSE_S, self._interval_s * 2 ** min(failures, 10))
+                    )
+                else:
+                    failures = 0
+                    self._report(None)
+                    await self._pause(pause_s)
 
     async def _pause(self, pause_s: float) -> None:
-        """Wait ``pause_s``: less when an upload has just begun, longer while nothing comes in.
-
-        Bytes may belong to one request of many, or to an upload that is complete a moment later. So
-        they are followed by several looks, less and less often, and by one every ``pause_s`` while
-        they keep coming.
-        """
-        if self._bytes_taken is None:
-            await asyncio.sleep(pause_s)
-            return
-        looked = time.monotonic()
-        while True:
-            await asyncio.sleep(min(GLANCE_S, pause_s))
-            now = time.monotonic()
-            if self._notice(now, self._bytes_taken()):
-                return
-            due_s = min(pause_s, max(GLANCE_S, looked - self._busy_since))
-            quiet_s = looked - self._busy_at
-            if now - looked >= min(LONGEST_PAUSE_S, max(due_s, quiet_s)):
-                return
-
-    def _notice(self, now: float, taken: object) -> bool:
-        """Note what storage holds; return whether bytes came in after a quiet time."""
-        if taken == self._taken:
-            return False
-        # Within this time after the last bytes, looks are frequent anyway.
-        begins = now - self._busy_at > LONGEST_PAUSE_S
-        self._taken, self._busy_at = taken, now
-        if begins:
-            self._busy_since = now
-        return begins
+        """Wait for ``pause_s`` and, where storage says so, until something was uploaded."""
+        await asyncio.sleep(pause_s)
+        if self._uploaded is not None and not is_cancelled():
+            await is_set_within(self._uploaded, UNTOLD_S)
 
     async def _connect(self, producer: EventHubProducerClient) -> None:
         """Open the connection ahead of time: that takes longer than anything after it."""

@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
+from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
 from client import diagnose
@@ -31,13 +32,16 @@ class Uploads:
         self._connections = (storage, eventhub)
 
     @contextlib.asynccontextmanager
-    async def watched(self, report: Report = lambda _problem: None) -> AsyncIterator[None]:
+    async def watched(
+        self, report: Report = lambda _problem: None, uploaded: asyncio.Event | None = None
+    ) -> AsyncIterator[None]:
         """Run a watcher."""
         watcher = UploadWatcher(
             *self._connections,
             uploads_container=self.container.container_name,
             interval_s=INTERVAL_S,
             report=report,
+            uploaded=uploaded,
         )
         running = asyncio.create_task(watcher.run())
         try:
@@ -179,6 +183,42 @@ async def test_a_listing_is_read_only_when_it_has_changed(
 
     assert second["data"]["contentLength"] == 7
     assert len(read) == 2
+
+
+async def test_a_watcher_that_is_told_of_uploads_looks_only_then(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glance, glances, uploaded = ContainerClient.list_blob_names, 0, asyncio.Event()
+    read, during = ContainerClient.list_blobs, list[Callable[[], Awaitable[None]]]()
+
+    def count_glance(container: ContainerClient, **options: Any) -> Any:
+        nonlocal glances
+        glances += 1
+        return glance(container, **options)
+
+    async def look(container: ContainerClient, **options: Any) -> AsyncIterator[BlobProperties]:
+        async for blob in read(container, **options):
+            yield blob
+        while during:
+            await during.pop()()
+
+    async def put(name: str) -> None:
+        await uploads.put(name)
+        uploaded.set()
+
+    monkeypatch.setattr(ContainerClient, "list_blob_names", count_glance)
+    monkeypatch.setattr(ContainerClient, "list_blobs", look)
+    monkeypatch.setattr("local.watcher.UNTOLD_S", float("inf"))
+    await uploads.put("a.mp4")
+    async with uploads.watched(uploaded=uploaded):
+        await uploads.next()
+        await asyncio.sleep(10 * INTERVAL_S)
+        assert glances == 1
+        # Given an upload that is complete while a look for an earlier one has just missed it
+        during.append(lambda: put("c.mp4"))
+        await put("b.mp4")
+        names = [json.loads((await uploads.next()).body_as_str())["subject"] for _ in range(2)]
+    assert [name.rpartition("/")[2] for name in names] == ["b.mp4", "c.mp4"]
 
 
 async def test_a_restarted_watcher_repeats_an_event_under_its_id(uploads: Uploads) -> None:
