@@ -5,6 +5,7 @@ A service decides once, with `settle`, what it runs on, and passes the decision 
 
 from __future__ import annotations
 
+import traceback
 from typing import TypeVar
 
 import structlog
@@ -86,10 +87,13 @@ def paint(
                 decoder=codecs.decoder,
                 layout=engine.layout,
             )
-    except ChunkError as error:
-        if codecs.decoder == "cpu":
-            raise
-        raise AttemptFailed(f"decoded on the GPU: {error.message}") from error
+    except Exception as error:
+        # A failure is kept while the chunk is tried again, and would keep open what its traceback
+        # refers to: codecs of the GPU, whose number is limited, and buffers.
+        traceback.clear_frames(error.__traceback__)
+        if isinstance(error, ChunkError) and codecs.decoder != "cpu":
+            raise AttemptFailed(f"decoded on the GPU: {error.message}") from error
+        raise
 
 
 def pass_through(event: ChunkReady, mezzanine: bytes, codecs: Codecs = ON_PROCESSOR) -> bytes:

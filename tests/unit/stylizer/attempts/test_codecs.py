@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from shared.contracts.errors import ChunkError, ConfigurationError
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
 from shared.media import chunks
+from shared.media.chunks import ChunkWriter
 from shared.media.encodings import SEGMENT, Encoding
 from shared.media.nvidia import NVENC_TURNS
 from shared.media.probes import find_nvdec_fault, find_nvenc_fault, parameter_sets
@@ -154,6 +156,23 @@ def test_nvenc_gets_only_as_many_encoders_at_once_as_any_driver_opens(
     with pytest.raises(ChunkError):
         pass_through(event, chunk[:100], Codecs("nvenc"))
     assert free_turns() == ALL_TURNS
+
+
+@pytest.mark.parametrize("decoder", ["cpu", "cuda"])
+def test_an_attempt_that_failed_keeps_no_encoder_open(
+    split_video: Any, make: Any, software: None, decoder: Any
+) -> None:
+    found = split_video(make.Video(frames=4, size=(96, 64)).make())
+    event = referred(found)
+    promised = dataclasses.replace(event.chunk, frames=5)
+    wrong = event.model_copy(update={"chunk": promised})
+    engine: Any = Painter()
+    with pytest.raises((AttemptFailed, ChunkError)) as failed:
+        paint(engine, wrong, found.chunks[0].data, batch=1, codecs=Codecs(decoder=decoder))
+    gc.collect()
+    # The failure is kept while the chunk is tried again
+    assert failed.value.__traceback__ is not None
+    assert not [each for each in gc.get_objects() if type(each) is ChunkWriter]
 
 
 def free_turns() -> int:
