@@ -189,11 +189,11 @@ class Assembler:
         if job := self._jobs.get(event.job_id):
             return job
         try:
-            job = await self._retry(lambda: self._find_or_open(event, delivery))
+            job = await self._retry(lambda: self._find_or_open(event))
         except MessageError:
             raise
         except PermanentError as error:  # its record is unreadable
-            job = await self._open(event, delivery)
+            job = await self._open(event)
             if job is not None:
                 job.fail(error.code, error.message)
         if job is None:
@@ -204,7 +204,7 @@ class Assembler:
             self._let_go(job)
         return job
 
-    async def _find_or_open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
+    async def _find_or_open(self, event: AnyMessage) -> Job | None:
         if await self._records.is_end_marked(event.job_id):
             # Without its record, its user has deleted it, and its events come again.
             return await self._records.find(event.job_id)
@@ -214,15 +214,15 @@ class Assembler:
             if await self._records.begin(job):
                 log.info("job opened", job_id=event.job_id, video=event.video_name)
                 return job
-        return await self._records.find(event.job_id) or await self._open(event, delivery)
+        return await self._records.find(event.job_id) or await self._open(event)
 
-    async def _open(self, event: AnyMessage, delivery: Delivery) -> Job | None:
+    async def _open(self, event: AnyMessage) -> Job | None:
         """Open a job without a record; None if all there is of it is a recall."""
         started = event if isinstance(event, SplitStarted) else await self._started(event.job_id)
         if started is None and isinstance(event, JobRecalled):
             return None
         if started is None:
-            raise MessageError(f"{event.type} of a job that was never started", delivery.body)
+            raise MessageError(f"{event.type} of a job that was never started")
         log.info("job opened", job_id=event.job_id, video=started.video_name)
         return self._records.new(first_record(started))
 

@@ -241,7 +241,7 @@ class Stylizer:
 def _reference(delivery: Delivery) -> ChunkReady:
     event = decode(delivery.body)
     if not isinstance(event, ChunkReady):
-        raise MessageError(f"{event.type} does not belong in this hub", delivery.body)
+        raise MessageError(f"{event.type} does not belong in this hub")
     return event
 
 

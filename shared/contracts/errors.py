@@ -67,18 +67,17 @@ class DoubtfulError(PermanentError):
 
 
 class MessageError(PermanentError):
-    """An event whose body cannot be understood; ``raw`` is the body as received."""
+    """An event whose body cannot be understood."""
 
-    def __init__(self, message: str, raw: bytes, code: str = "BAD_MESSAGE") -> None:
+    def __init__(self, message: str, code: str = "BAD_MESSAGE") -> None:
         super().__init__(code, message)
-        self.raw = raw
 
 
 class NewerMessageError(MessageError):
     """A pipeline event of a type or version unknown here; a newer release has sent it."""
 
-    def __init__(self, message: str, raw: bytes) -> None:
-        super().__init__(message, raw, "NEWER_MESSAGE")
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "NEWER_MESSAGE")
 
 
 class SourceRefused(PermanentError):

@@ -213,8 +213,8 @@ def decode(body: bytes) -> AnyMessage:
             said = (
                 f"{newer.type} has schema version {newer.schema_version}, sent by a newer release"
             )
-            raise NewerMessageError(said[:_QUOTED], body) from error
-        raise MessageError(f"not a pipeline event: {first_problem(error)}", body) from error
+            raise NewerMessageError(said[:_QUOTED]) from error
+        raise MessageError(f"not a pipeline event: {first_problem(error)}") from error
 
 
 class _Envelope(Value):

@@ -51,7 +51,7 @@ def parse_uploads(body: bytes) -> list[Upload]:
     Raises:
         MessageError: the body is not an Event Grid event.
     """
-    return [upload for event in split_events(body) if (upload := parse_upload(event, body))]
+    return [upload for event in split_events(body) if (upload := parse_upload(event))]
 
 
 def upload_event(upload: Upload) -> bytes:
@@ -76,17 +76,17 @@ def split_events(body: bytes) -> list[Any]:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise MessageError("not an Event Grid event: it is not JSON", body) from error
+        raise MessageError("not an Event Grid event: it is not JSON") from error
     return content if isinstance(content, list) else [content]
 
 
-def parse_upload(event: Any, body: bytes) -> Upload | None:
+def parse_upload(event: Any) -> Upload | None:
     """Return the upload that an event announces; None for events of other types.
 
     Raises:
-        MessageError: it is not an Event Grid event; ``body`` is what it came in.
+        MessageError: it is not an Event Grid event.
     """
-    kind, subject, data = parse_event(event, body)
+    kind, subject, data = parse_event(event)
     if kind == _BLOB_CREATED and str(data.get("api")) not in _BEGINNINGS:
         version, address = "eTag", "url"
     elif kind == _BLOB_RENAMED:
@@ -96,20 +96,20 @@ def parse_upload(event: Any, body: bytes) -> Upload | None:
     match = _SUBJECT.fullmatch(subject) if isinstance(subject, str) else None
     etag, url = str(data.get(version, "")).strip('"'), str(data.get(address, ""))
     if match is None or not etag or not url:
-        raise MessageError(f"the event lacks the blob's path, {version} or {address}", body)
+        raise MessageError(f"the event lacks the blob's path, {version} or {address}")
     return Upload(match["container"], match["name"], etag, url)
 
 
-def parse_event(event: Any, body: bytes) -> tuple[str, object, dict[str, Any]]:
+def parse_event(event: Any) -> tuple[str, object, dict[str, Any]]:
     """Return an event's type, subject and data, in either schema.
 
     Raises:
-        MessageError: it is not an Event Grid event; ``body`` is what it came in.
+        MessageError: it is not an Event Grid event.
     """
     try:
         return _cloud_event(event) if "specversion" in event else _grid_event(event)
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise MessageError(f"not an Event Grid event: {str(error)[:_QUOTED]}", body) from error
+        raise MessageError(f"not an Event Grid event: {str(error)[:_QUOTED]}") from error
 
 
 def _cloud_event(event: dict[str, Any]) -> tuple[str, object, dict[str, Any]]:

@@ -21,7 +21,7 @@ _CODE_LENGTH: Final = 512
 _ANY_RATE: Final = "*"
 
 
-def validation_code(events: list[Any], body: bytes) -> str | None:
+def validation_code(events: list[Any]) -> str | None:
     """Return the code that a validation event wants back; None if ``events`` are deliveries.
 
     Raises:
@@ -29,12 +29,12 @@ def validation_code(events: list[Any], body: bytes) -> str | None:
     """
     if len(events) != 1:
         return None
-    kind, _, data = parse_event(events[0], body)
+    kind, _, data = parse_event(events[0])
     if kind != _VALIDATION:
         return None
     code = data.get("validationCode")
     if not isinstance(code, str) or not 0 < len(code) <= _CODE_LENGTH:
-        raise MessageError("a subscription validation without a code", body)
+        raise MessageError("a subscription validation without a code")
     return code
 
 

@@ -134,18 +134,18 @@ class Webhook:
 
     async def _answer(self, body: bytes) -> web.Response:
         events = split_events(body)
-        if code := validation_code(events, body):
+        if code := validation_code(events):
             log.info("webhook subscription validated")
             return web.json_response({"validationResponse": code})
-        await self._take(events, body)
+        await self._take(events)
         return web.Response()
 
-    async def _take(self, events: list[Any], body: bytes) -> None:
+    async def _take(self, events: list[Any]) -> None:
         """Forward accepted events; a malformed one must not keep the others out of the hub."""
         accepted, problem = [], None
         for event in events:
             try:
-                if self._accepts(event, body):
+                if self._accepts(event):
                     accepted.append(json.dumps(event).encode())
             except MessageError as error:
                 problem = error
@@ -155,8 +155,8 @@ class Webhook:
         if problem:
             raise problem
 
-    def _accepts(self, event: Any, body: bytes) -> bool:
-        upload = parse_upload(event, body)
+    def _accepts(self, event: Any) -> bool:
+        upload = parse_upload(event)
         if upload is None:
             log.info("event ignored", reason="it does not announce a finished upload")
             return False
@@ -173,7 +173,7 @@ async def _body(request: web.Request) -> bytes:
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the body did not arrive in time\n") from error
     except web.RequestPayloadError as error:
-        raise MessageError("the body cannot be read", b"") from error
+        raise MessageError("the body cannot be read") from error
 
 
 def _refusal(error: Exception, complaints: Complaints) -> web.Response:

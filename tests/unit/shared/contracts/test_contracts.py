@@ -56,10 +56,9 @@ def test_an_event_of_a_newer_service_with_more_fields_is_understood() -> None:
         b'{"type":"SegmentReady","schema_version":1,"job_id":"a","chunk":"one","frames":2}',
     ],
 )
-def test_a_body_that_is_not_one_of_our_events_is_refused_and_kept(body: bytes) -> None:
-    with pytest.raises(MessageError) as refusal:
+def test_a_body_that_is_not_one_of_our_events_is_refused(body: bytes) -> None:
+    with pytest.raises(MessageError):
         decode(body)
-    assert refusal.value.raw == body
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,6 @@ def test_a_spoilt_event_is_understood_or_refused_and_nothing_else() -> None:
         answer = answer_of(decode, body)
         if isinstance(answer, MessageError):
             refused += 1
-            assert answer.raw == body
             assert 10 < len(answer.message) < 500
         else:
             # What is understood can be said again.
@@ -113,7 +112,6 @@ def test_a_spoilt_upload_notice_is_understood_or_refused_and_nothing_else() -> N
         answer = answer_of(parse_uploads, body)
         if isinstance(answer, MessageError):
             refused += 1
-            assert answer.raw == body
             assert 10 < len(answer.message) < 500
         else:
             assert all(isinstance(upload, Upload) for upload in answer)

@@ -79,7 +79,7 @@ async def test_events_that_wait_for_room_when_the_service_drains_are_not_taken_u
 
 @pytest.mark.parametrize(
     "error",
-    [NewerMessageError("of a newer release", b""), ValueError("a dead letter that is not stored")],
+    [NewerMessageError("of a newer release"), ValueError("a dead letter that is not stored")],
 )
 async def test_an_event_that_is_set_aside_and_waits_takes_up_no_room(error: Exception) -> None:
     begun, owned = asyncio.Queue[int](), partition()
