@@ -23,13 +23,13 @@ from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
-from shared.storage.work_folders import more_room, room
+from shared.storage.work_folders import free_bytes, more_space
 from shared.tasks.waits import is_set_within
 from shared.telemetry import tracing
 
 log = structlog.get_logger()
 
-ROOM: Final = "space in the assembler's work folder"
+SPACE: Final = "space in the assembler's work folder"
 
 LEASE_LOOK_S: Final = 10.0
 """How often an ended job's record that somebody has leased is tried again."""
@@ -210,10 +210,10 @@ class Conclusion:
             if error.code != NO_SPACE:
                 raise
             # Other results that fill it, in this process or another, may be done soon.
-            before = room(self._settings.work_dir)
+            before = free_bytes(self._settings.work_dir)
             log.warning("result waiting for space", job_id=manifest.job_id)
-            job.wait_for(ROOM)
-            if not await more_room(self._settings.work_dir, before, self._leaving):
+            job.wait_for(SPACE)
+            if not await more_space(self._settings.work_dir, before, self._leaving):
                 raise
         return await self._retry(in_turn)
 

@@ -98,7 +98,7 @@ class Assembler:
 
     async def take(self, delivery: Delivery) -> None:
         """Process an event: note it, and conclude its job if that is complete or has failed."""
-        await self._dead_lettering.room()
+        await self._dead_lettering.wait_for_room()
         try:
             with tracing.processing(delivery.origin):
                 await retry_on_scarcity(lambda: self._retry(lambda: self._note(delivery)))

@@ -23,7 +23,7 @@ from shared.contracts.style_request import StyleRequest
 from shared.media.encodings import smallest_side
 from shared.storage.manifests import store_manifest
 from shared.storage.sealed_files import SealedFile
-from shared.storage.work_folders import more_room, room, work_folder
+from shared.storage.work_folders import free_bytes, more_space, work_folder
 from shared.tasks.waits import first_of, is_set_within
 from splitter.budget import PAUSE_S
 from splitter.cuts import Cuts
@@ -44,7 +44,7 @@ from splitter.upload import UploadReader
 log = structlog.get_logger()
 
 _NO_SPACE: Final = "NO_SPACE"
-ROOM: Final = "space in the splitter's work folder"
+SPACE: Final = "space in the splitter's work folder"
 _STALLED: Final = "DECODER_STALLED"
 # A stalled decoder is retried once, with its deadline multiplied by this.
 _PATIENCE_AT_LAST: Final = 3
@@ -153,7 +153,7 @@ class SplitJob:
                 except SourceRefused as error:
                     alone = self._try_again(error)
                     if error.code == _NO_SPACE:
-                        pause = ROOM, self._wait_for_room
+                        pause = SPACE, self._wait_for_space
                 except TransientError as error:
                     log.warning("split waits for storage", job_id=self._job_id, error=str(error))
                     pause = "storage", self._upload.reach
@@ -181,10 +181,10 @@ class SplitJob:
         log.warning("split retried", job_id=self._job_id, code=error.code)
         return neighbours
 
-    async def _wait_for_room(self) -> None:
+    async def _wait_for_space(self) -> None:
         """Wait a while for room in the work folder, which other jobs may be about to free."""
         work_dir = self._settings.work_dir
-        await more_room(work_dir, room(work_dir), self._slots.leaving)
+        await more_space(work_dir, free_bytes(work_dir), self._slots.leaving)
 
     async def _wait_for_budget(self) -> None:
         """Return when the video is admitted or the service is shutting down."""

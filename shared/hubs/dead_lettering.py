@@ -61,7 +61,7 @@ class DeadLettering:
         self._draining.set()
         self._freed.set()
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Return once few enough events wait here for more to be taken up, or on `drain`."""
         await asyncio.sleep(0)  # lets the tasks of those just set aside begin, and be counted
         while self._waiting_bytes >= MOST_BYTES and not self._draining.is_set():

@@ -51,7 +51,7 @@ class Workers:
 
     async def take(self, delivery: Delivery) -> None:
         """Take up a delivery; waits while there is no room."""
-        await self._dead_lettering.room()
+        await self._dead_lettering.wait_for_room()
         await self._room.acquire()
         if self._draining:
             return

@@ -31,7 +31,7 @@ _MORE_BYTES: Final = 2**20
 _LOOK_S: Final = 0.5
 
 FULL_S: Final = 60.0
-"""How long work that did not fit waits for room."""
+"""How long work that did not fit waits for space."""
 
 
 @contextlib.contextmanager
@@ -70,13 +70,13 @@ def sweep_work_folders(parent: str | None) -> int:
     return swept
 
 
-def room(parent: str | None) -> int:
+def free_bytes(parent: str | None) -> int:
     """Return the free bytes where `work_folder` makes folders in ``parent``."""
     return shutil.disk_usage(parent or tempfile.gettempdir()).free
 
 
-async def more_room(parent: str | None, before: int, leaving: asyncio.Event) -> bool:
-    """Wait until `room` is clearly more than ``before``; return whether it is.
+async def more_space(parent: str | None, before: int, leaving: asyncio.Event) -> bool:
+    """Wait until `free_bytes` is clearly more than ``before``; return whether it is.
 
     ``before`` is measured as soon as something does not fit: what becomes free while that is
     recorded counts. Returns after `FULL_S` at the latest, and when ``leaving`` is set.
@@ -84,7 +84,7 @@ async def more_room(parent: str | None, before: int, leaving: asyncio.Event) -> 
     until = time.monotonic() + FULL_S
     while time.monotonic() < until and not leaving.is_set():
         await is_set_within(leaving, _LOOK_S)
-        if room(parent) >= before + _MORE_BYTES:
+        if free_bytes(parent) >= before + _MORE_BYTES:
             return True
     return False
 

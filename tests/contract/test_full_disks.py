@@ -80,10 +80,10 @@ async def test_room_counts_from_the_moment_at_which_something_did_not_fit(
 ) -> None:
     disk.fill()
     folder = str(disk.folder)
-    before = work_folders.room(folder)
+    before = work_folders.free_bytes(folder)
     if sooner:
         disk.free()
-    waiting = asyncio.create_task(work_folders.more_room(folder, before, asyncio.Event()))
+    waiting = asyncio.create_task(work_folders.more_space(folder, before, asyncio.Event()))
     await asyncio.sleep(0)
     disk.free()
     async with asyncio.timeout(work_folders.FULL_S / 2):
