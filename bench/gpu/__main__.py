@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,8 +46,16 @@ def main() -> int:
 
 def run_step(name: str, command: Sequence[str], limit_s: float, report: Report) -> None:
     """Run a step's command, see `bench.gpu.step`, and record its results as they come."""
-    # In a session of its own, so that what it has started can be ended with it.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as step:
+    # With a session and temporary files of its own, so that nothing is left of one that is killed.
+    with (
+        tempfile.TemporaryDirectory(prefix="check-gpu-", ignore_cleanup_errors=True) as folder,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, "TMPDIR": folder},
+        ) as step,
+    ):
         assert step.stdout is not None
         overdue = threading.Event()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from unittest.mock import create_autospec
 
@@ -53,7 +54,10 @@ def test_a_box_without_time_says_what_it_left_out(tmp_path: Path) -> None:
     assert set(notes.values()) == {"skipped: the 0 s are over"}
 
 
-_ROW = 'import os, sys, time; print(\'{"row": {"figure": 7}}\', flush=True);'
+_ROW = (
+    "import os, sys, tempfile, time; tempfile.mkdtemp();"
+    'print(\'{"row": {"figure": 7}}\', flush=True);'
+)
 
 
 @pytest.mark.parametrize(
@@ -66,14 +70,17 @@ _ROW = 'import os, sys, time; print(\'{"row": {"figure": 7}}\', flush=True);'
     ],
 )
 def test_a_step_that_crashes_or_hangs_costs_itself_alone_and_keeps_its_results(
-    tmp_path: Path, ending: str, limit_s: float, note: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, limit_s: float, note: str
 ) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     report = Report(tmp_path, rehearsed=False)
     run_step("broken", [sys.executable, "-c", _ROW + ending], limit_s, report)
     results = json.loads((tmp_path / "check-gpu.json").read_text())
     if limit_s > 0:  # else it may be killed before it tells anything
         assert results["steps"]["broken"] == [{"figure": 7}]
     assert results["notes"] == {"broken": note}
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_figures_that_the_driver_does_not_tell_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
