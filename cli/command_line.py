@@ -93,7 +93,8 @@ def _add_stack(commands_: CommandParsers) -> None:
     run.add_argument(
         "--dir",
         type=Path,
-        help="folder to keep the stack in; default: the running stack, else a temporary one",
+        help="folder of a running stack, or to keep a new one in; default: the running stack, else "
+        "a temporary one",
     )
     run.add_argument(
         "--keep-warm",

@@ -58,12 +58,12 @@ class Place:
 async def open_place(
     arguments: Namespace, progress: JobProgress, videos: list[Path]
 ) -> AsyncIterator[Place]:
-    """Open the running stack unless options ask for another one; else start one.
+    """Open a running stack, if there is one as the options ask; else start one.
 
     Raises:
         ConfigurationError: there is no room for the ``videos`` where it keeps them.
     """
-    if running := None if wants_its_own(arguments) else await _find_running(arguments, progress):
+    if running := await _find_running(arguments, progress):
         progress.say(f"painting in the stack that runs in {running}")
         from client import open_pipeline
 
@@ -122,12 +122,15 @@ def _check_room(videos: list[Path], directory: Path, progress: JobProgress) -> N
 
 
 def wants_its_own(arguments: Namespace) -> bool:
-    """Return whether options ask for a stack that is started for this command alone."""
+    """Return whether options ask for a stack of their own, unless one runs in the folder named."""
     return any(o is not None for o in (arguments.dir, arguments.stylizers, arguments.engine))
 
 
 async def _find_running(arguments: Namespace, progress: JobProgress) -> Path | None:
     """Return the directory of a running stack, or of a warm one that is started."""
+    if wants_its_own(arguments):
+        named = arguments.dir if arguments.stylizers is arguments.engine is None else None
+        return named if named and running_stack(named) else None
     if running_stack(default_dir()):
         return default_dir()
     if warm := find_warm():

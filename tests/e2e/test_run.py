@@ -65,10 +65,11 @@ async def test_a_stack_that_is_kept_warm_paints_what_comes_next_and_leaves_nothi
     code, _, err = await run("run", clip, "-o", out, "--keep-warm", "5", **home)
     assert code == 0, err
     (folder,) = (tmp_path / "home/stylestream-warm").iterdir()
-    code, _, err = await run("run", clip, "--style", "udnie", "-o", out, **home)
-    assert code == 0, err
-    assert f"painting in the stack that runs in {folder}" in err
-    painted = {"a clip.starry-night.mp4", "a clip.udnie.mp4"}
+    for style, named in (("udnie", ()), ("the-scream", ("--dir", folder))):
+        code, _, err = await run("run", clip, "--style", style, "-o", out, *named, **home)
+        assert code == 0, err
+        assert f"painting in the stack that runs in {folder}" in err
+    painted = {f"a clip.{style}.mp4" for style in ("starry-night", "udnie", "the-scream")}
     assert set(await asyncio.to_thread(os.listdir, out)) == painted
 
     state = running_stack(folder)
