@@ -67,8 +67,8 @@ async def exporter(storage_connection: str, eventhub_connection: str) -> AsyncIt
         load_balancing_interval_s=0.5,
         ownership_expiry_s=3,
         checkpoint_interval_s=0.1,
-        look_interval_s=0.1,
-        uploads_interval_s=0.1,
+        look_interval_s=0.3,
+        uploads_interval_s=0.3,
         **containers,
     )
     async with BlobServiceClient.from_connection_string(storage_connection) as blobs:

@@ -1,12 +1,11 @@
-"""Looking before painting: ``stylestream styles`` and ``preview``, as users run them."""
+"""Looking before painting: ``stylestream styles`` and ``preview``, in the tests' own process."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,23 +15,34 @@ from styles import hang, network, sha256
 from videos import Video
 
 from cli.contact_sheet import CAPTION, MARGIN
+from cli.main import main
 from shared.styles.gallery import Gallery
 
-COMMAND = Path(sys.executable).with_name("stylestream")
+
+class Ran(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
 
 
-def run(*arguments: object, styles: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    if styles is not None:
-        environment["STYLES_DIR"] = str(styles)
-    return subprocess.run(
-        [COMMAND, *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=90,
-    )
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, bare_environment: None
+) -> Run:
+    """Run commands, with a folder of styles."""
+
+    def run(*arguments: object, styles: Path) -> Ran:
+        monkeypatch.setenv("STYLES_DIR", str(styles))
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in arguments])
+        return Ran(int(ended.value.code or 0), *capsys.readouterr())
+
+    return run
 
 
 def cells(path: Path, width: int, height: int) -> list[np.ndarray]:
@@ -56,14 +66,14 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sheet_shows_the_source_and_every_style_each_different(
-    clip: Path, tmp_path: Path
+    run: Run, clip: Path, tmp_path: Path
 ) -> None:
     hang(tmp_path, "dark", network(0.4))
     hang(tmp_path, "darker", network(0.2))
     sheet = tmp_path / "sheet.png"
     ran = run("styles", "--sheet", clip, "--width", 96, "--at", "0.5", "-o", sheet, styles=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip() == str(sheet)
+    assert ran.code == 0, ran.err
+    assert ran.out.strip() == str(sheet)
     pictures = cells(sheet, 96, 72)
     assert len(pictures) == len(Gallery(tmp_path).styles) + 1
     for index, one in enumerate(pictures):
@@ -73,7 +83,7 @@ def test_a_sheet_shows_the_source_and_every_style_each_different(
 
 @pytest.mark.parametrize("size", [(131, 97), (16, 16)])
 def test_a_preview_shows_before_and_after_side_by_side(
-    tmp_path: Path, size: tuple[int, int]
+    run: Run, tmp_path: Path, size: tuple[int, int]
 ) -> None:
     hang(tmp_path, "dark", network(0.5))
     photo, preview = tmp_path / "photo.png", tmp_path / "preview.png"
@@ -82,21 +92,23 @@ def test_a_preview_shows_before_and_after_side_by_side(
     )
     wish = ("--style", "dark", "--strength", "0.5")
     ran = run("preview", photo, *wish, "-o", preview, styles=tmp_path)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.err
     before, after = cells(preview, *(side + side % 2 for side in size))
     assert np.abs(after - before * 0.75).mean() < 3
 
 
-def test_checking_names_every_fault_and_the_styles_that_are_in_order(tmp_path: Path) -> None:
+def test_checking_names_every_fault_and_the_styles_that_are_in_order(
+    run: Run, tmp_path: Path
+) -> None:
     whole = network(0.5, "oak")
     hang(tmp_path, "whole", whole, trunk="oak", variants={"fp16": sha256(whole)})
     (tmp_path / "whole.fp16.onnx").write_bytes(whole)
     hang(tmp_path, "two-pictures", network(outputs=2))
     hang(tmp_path, "text", b"no network")
     ran = run("styles", "--check", styles=tmp_path)
-    assert ran.returncode == 2
-    assert "whole            in order: fp32, fp16" in ran.stdout
-    told = ran.stderr.strip().splitlines()
+    assert ran.code == 2
+    assert "whole            in order: fp32, fp16" in ran.out
+    told = ran.err.strip().splitlines()
     assert len(told) == 2
     assert "'text' is not a network that ONNX Runtime reads" in told[0]
     assert "'two-pictures': its network must have one output" in told[1]
@@ -104,22 +116,24 @@ def test_checking_names_every_fault_and_the_styles_that_are_in_order(tmp_path: P
 
 @pytest.mark.parametrize("option", [(), ("--json",), ("--check",)])
 def test_a_network_without_a_card_is_named_beside_the_list_of_styles(
-    tmp_path: Path, option: tuple[str, ...]
+    run: Run, tmp_path: Path, option: tuple[str, ...]
 ) -> None:
     hang(tmp_path, "whole", network(0.5))
     (tmp_path / "bare.onnx").write_bytes(network(0.5))
     ran = run("styles", *option, styles=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    assert "bare" not in ran.stdout
-    (told,) = ran.stderr.strip().splitlines()
+    assert ran.code == 0, ran.err
+    assert "bare" not in ran.out
+    (told,) = ran.err.strip().splitlines()
     assert told.startswith("stylestream: STYLES_DIR: bare.onnx has no card")
 
 
-def test_programs_get_a_style_an_object_with_all_that_its_card_says(tmp_path: Path) -> None:
+def test_programs_get_a_style_an_object_with_all_that_its_card_says(
+    run: Run, tmp_path: Path
+) -> None:
     hang(tmp_path, "whole", network(0.5, "oak"), trunk="oak", title="Whole")
     listed = [
         json.loads(line)
-        for line in run("styles", "--json", styles=tmp_path).stdout.split("\n")
+        for line in run("styles", "--json", styles=tmp_path).out.split("\n")
         if line
     ]
     (whole,) = [style for style in listed if style["name"] == "whole"]
