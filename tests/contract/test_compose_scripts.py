@@ -52,12 +52,16 @@ async def prepared(environment: dict[str, str]) -> None:
         assert await process.wait() == 0
 
 
-async def test_set_up_makes_every_container_that_the_services_use_and_may_run_again(
+async def test_set_up_makes_every_container_and_may_run_again_and_the_watcher_announces_uploads(
     environment: dict[str, str],
 ) -> None:
     await prepared(environment)
     await prepared(environment)
+    await every_container_is_there(environment)
+    await watch(environment)
 
+
+async def every_container_is_there(environment: dict[str, str]) -> None:
     wanted = {value for name, value in environment.items() if name.endswith("_CONTAINER")}
     storage = environment["STORAGE_CONNECTION_STRING"]
     async with BlobServiceClient.from_connection_string(storage) as client:
@@ -66,10 +70,8 @@ async def test_set_up_makes_every_container_that_the_services_use_and_may_run_ag
     assert wanted <= made
 
 
-async def test_the_watcher_gets_ready_announces_an_upload_and_ends_in_order_on_sigterm(
-    environment: dict[str, str],
-) -> None:
-    await prepared(environment)
+async def watch(environment: dict[str, str]) -> None:
+    """Have the watcher get ready, announce an upload, and end in order on SIGTERM."""
     uploads, arrived = environment["UPLOADS_CONTAINER"], asyncio.Event()
 
     async def on_event(_partition: PartitionContext, event: EventData) -> None:

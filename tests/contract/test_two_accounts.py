@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +17,9 @@ from videos import Video, times
 
 from client import Account, open_pipeline
 from local import azurite
-from local.processes import Command, Supervised
+from local.children import python
+from local.loader import Loader
+from local.processes import Command, Launch, Supervised
 from local.readiness import HttpReady, TcpReady
 from local.watcher import UploadWatcher
 from shared.contracts.status import Status
@@ -34,8 +35,8 @@ OWN = {"frames", "segments", "dead-letters"} | POSITIONS
 
 
 @asynccontextmanager
-async def started(*commands: Command) -> AsyncIterator[None]:
-    processes = [Supervised(command) for command in commands]
+async def started(*commands: Command, launch: Launch | None = None) -> AsyncIterator[None]:
+    processes = [Supervised(command, launch=launch) for command in commands]
     try:
         await asyncio.gather(*(process.start() for process in processes))
         yield
@@ -78,17 +79,17 @@ async def pipeline(folder: Path, eventhub: str) -> AsyncIterator[tuple[str, str]
     services = [
         Command(
             service,
-            (sys.executable, "-m", service),
+            python(service),
             environment | {"METRICS_PORT": str(port)},
             folder / f"{service}.log",
             HttpReady(f"http://127.0.0.1:{port}/readyz"),
         )
         for service, port in zip(("splitter", "stylizer", "assembler"), ports, strict=True)
     ]
-    async with started(storage):
+    async with started(storage), Loader(environment, folder / "loader.log") as loader:
         await create(own, OWN)
         await create(users, USERS)
-        async with started(*services):
+        async with started(*services, launch=loader.launch):
             watching = asyncio.create_task(UploadWatcher(users, eventhub).run())
             yield own, users
             watching.cancel()
