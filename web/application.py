@@ -17,7 +17,7 @@ from web.access.guard import Guard
 from web.api import jobs, live, uploads
 from web.api.openapi import description
 from web.previews import LARGEST_BYTES
-from web.problems import STORAGE_AWAY, Problem
+from web.problems import STORAGE_AWAY, Problem, bad_request
 from web.studio import Studio
 from web.uploads import BLOCK_BYTES
 
@@ -145,6 +145,9 @@ def _problem(error: Exception, request: web.Request) -> Problem:
             return Problem(
                 HTTPStatus(status), f"{reason}: {request.method} {request.path}", allowed
             )
+        case ConnectionError() | web.RequestPayloadError():  # the client's fault, or nobody's
+            reason = " ".join(str(error).split())
+            return bad_request(f"the request did not arrive whole: {reason}")
         case TransientError():
             log.warning("request deferred", path=request.path, error=str(error))
             return Problem(

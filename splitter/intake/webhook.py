@@ -172,6 +172,8 @@ async def _body(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text="the body did not arrive in time\n") from error
+    except ConnectionError as error:
+        raise TransientError("the connection was lost before the whole body was there") from error
     except web.RequestPayloadError as error:
         raise MessageError("the body cannot be read") from error
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from io import BytesIO
 
 import av
 import numpy as np
 import pytest
-from studio_bench import only_upload, problem, upload
+from structlog.testing import capture_logs
+from studio_bench import TOKEN, only_upload, problem, upload
+from yarl import URL
 
 from shared.contracts.layout import job_id
 from shared.contracts.style_request import StyleRequest
 from shared.contracts.style_request_text import parse_style_request
+from web.metrics import WebMetrics
 from web.previews import LONGEST_SIDE, Previews
 from web.uploads import BLOCK_BYTES
 
@@ -132,6 +136,41 @@ async def test_blocks_of_a_wrong_size_and_foreign_uploads_are_refused(studio):
             assert answer.status == 404
         async with session.put(f"/api/uploads/{upload_}/0", data=b"x" * (5 << 20)) as answer:
             assert answer.status == 413
+
+
+@pytest.mark.parametrize("path", ["/api/previews?width=64&height=48", "/api/uploads"])
+async def test_a_client_that_leaves_while_it_sends_is_no_fault_of_the_studio(
+    studio, monkeypatch, path
+):
+    counted: asyncio.Queue[int] = asyncio.Queue()
+    monkeypatch.setattr(WebMetrics, "answered", lambda _, status: counted.put_nowait(status))
+    headers = [
+        f"POST {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Authorization: Bearer {TOKEN}",
+        "Content-Type: application/json",
+        f"Content-Length: {64 * 48 * 3}",
+        # It is answered as soon as the studio begins to read.
+        "Expect: 100-continue",
+    ]
+    with capture_logs() as logged:
+        reader, writer = await asyncio.open_connection("127.0.0.1", URL(studio.url).port)
+        writer.write("\r\n".join([*headers, "", "the first bytes"]).encode())
+        assert (await reader.readline()).split()[1] == b"100"
+        writer.close()
+        await writer.wait_closed()
+        assert await counted.get() == 400
+    assert not logged
+
+
+async def test_a_body_that_is_not_compressed_as_it_says_is_refused(studio):
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    async with (
+        studio.session() as session,
+        session.post("/api/uploads", data=b"not gzip", headers=headers) as answer,
+    ):
+        assert answer.status == 400
+        assert "gzip" in await problem(answer)
 
 
 async def test_a_preview_is_the_picture_as_a_job_would_paint_it(studio, monkeypatch):

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp.web_protocol import RequestHandler
 from structlog.testing import capture_logs
-from webhook_door import Door, Hub, open_door, through
+from webhook_door import SECRET, Door, Hub, open_door, through
 
 from splitter.intake import webhook
 from splitter.intake.connections import Connections
 from splitter.intake.forwarding import Intake
+from splitter.metrics import SplitterMetrics
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -60,3 +61,26 @@ async def test_many_refusals_are_one_line_and_all_of_them_are_counted(door: Door
             assert (await door.post(door.cloud_event("a.mp4"), secret="another"))[0] == 401
     assert [line["event"] for line in lines].count("webhook caller refused") == 1
     assert door.counted() == {"unauthorised": 20}
+
+
+async def test_a_caller_that_leaves_while_it_sends_is_no_fault_of_the_splitter(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: asyncio.Queue[str] = asyncio.Queue()
+    monkeypatch.setattr(SplitterMetrics, "delivery", lambda _, outcome: counted.put_nowait(outcome))
+    headers = [
+        "POST /events HTTP/1.1",
+        "Host: localhost",
+        f"X-Webhook-Key: {SECRET}",
+        "Content-Length: 100",
+        # It is answered as soon as the webhook begins to read.
+        "Expect: 100-continue",
+    ]
+    with capture_logs() as lines:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(door.address).port)
+        writer.write("\r\n".join([*headers, "", "[{"]).encode())
+        assert (await reader.readline()).split()[1] == b"100"
+        writer.close()
+        await writer.wait_closed()
+        assert await counted.get() == "put_off"
+    assert [line["log_level"] for line in lines] == ["warning"]
