@@ -57,7 +57,7 @@ def split(payload: bytes, message_format: int) -> tuple[list[bytes], str | None]
 
     Every event is a well-formed message; otherwise ``DecodeError`` is raised.
     """
-    sections = scan(payload)
+    sections = _scan_event(payload)
     key = None
     for section in sections:
         if section.code == MESSAGE_ANNOTATIONS:
@@ -68,9 +68,7 @@ def split(payload: bytes, message_format: int) -> tuple[list[bytes], str | None]
     for section in sections:
         if section.code == DATA:
             event, _ = decode(payload, section.value)
-            for inner in scan(event):
-                if inner.code == MESSAGE_ANNOTATIONS:
-                    entries(event, inner)
+            _scan_event(event)
             events.append(event)
         elif section.code in (SEQUENCE, VALUE):
             error = "a batch has data sections only"
@@ -116,6 +114,18 @@ def outgoing(event: Event, tracked: LastEnqueued | None, now_ms: int) -> bytes:
     if delivery:
         head += map_section(DELIVERY_ANNOTATIONS, delivery)
     return bytes(head + map_section(MESSAGE_ANNOTATIONS, annotations) + rest)
+
+
+def _scan_event(message: bytes) -> list[Section]:
+    """Return a message's sections, if `outgoing` can read all that it reads of them.
+
+    What only showed there would end every reader of the partition, again and again.
+    """
+    sections = scan(message)
+    for section in sections:
+        if section.code in (DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS):
+            entries(message, section)
+    return sections
 
 
 def _partition_key(message: bytes, section: Section) -> str | None:

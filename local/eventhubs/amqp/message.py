@@ -145,6 +145,11 @@ def entries(message: bytes, section: Section) -> list[tuple[Any, bytes]]:
     for _ in range(count // 2):
         start = position
         name, position = decode(message, position)
+        try:
+            hash(name)
+        except TypeError as error:
+            text = "the key of a map section is itself a list or map"
+            raise DecodeError(text) from error
         position = skip(message, position)
         found.append((name, message[start:position]))
         if position > section.end:

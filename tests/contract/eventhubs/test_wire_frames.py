@@ -221,8 +221,14 @@ async def test_a_malformed_message_is_rejected_and_its_link_stays_open(
     await wire.begin()
     await wire.authorize(hubs.name)
     await publish(wire, hubs.name, [data(b"good")])
+    bad_annotations = b"\x00\x53\x71\xc1\x02\x02\xff" + data(b"x")
     for number, (message_format, payload) in enumerate(
-        [(0, b"garbage"), (0x80013700, data(b"not a message")), (77, data(b"x"))]
+        [
+            (0, b"garbage"),
+            (0, bad_annotations),
+            (0x80013700, data(b"not a message")),
+            (77, data(b"x")),
+        ]
     ):
         wire.send(Transfer(1, number + 2, b"t", message_format), payload)
         rejected = await wire.receive()

@@ -112,6 +112,10 @@ def test_a_batch_is_split_into_its_messages_and_keeps_its_key() -> None:
         section(ANNOTATIONS, {Symbol("a"): 1})[:-1],
         b"\x00\x53\x72\xc1\x03\x02\x40\x40\x40",
         b"\x00\x53\x72\xc1\x01\x09",
+        # Delivery annotations: no type 0xff, and a list as a key
+        b"\x00\x53\x71\xc1\x02\x02\xff",
+        b"\x00\x53\x71\xc1\x03\x02\x45\x40",
+        b"\x00\x53\x72\xc1\x03\x02\x45\x40",
     ],
 )
 def test_anything_but_a_message_is_a_decode_error(message: bytes) -> None:
@@ -123,7 +127,8 @@ def test_anything_but_a_message_is_a_decode_error(message: bytes) -> None:
 
 @given(st.binary(max_size=80))
 def test_nonsense_is_a_decode_error_and_nothing_else(data: bytes) -> None:
-    for message in (data, b"\x00\x53\x72\xc1" + data, b"\x00\x53\x75\xa0" + data):
+    starts = b"", b"\x00\x53\x71\xc1", b"\x00\x53\x72\xc1", b"\x00\x53\x75\xa0"
+    for message in (start + data for start in starts):
         for message_format in (0, BATCH_FORMAT):
             try:
                 events, _ = split(message, message_format)
