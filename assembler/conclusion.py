@@ -83,8 +83,9 @@ class Conclusion:
 
     def prepare(self, job: Job) -> None:
         """Write as much of the job's result as possible in the background; return at once."""
-        # What was begun for a job that another assembler follows by now, nothing would discard.
-        if not job.released:
+        # What was begun for a job that another assembler follows by now, or that ends at this
+        # moment, nothing would discard.
+        if not (job.released or job.concluding):
             self._drafts.go_on(job)
 
     def forget(self, job_id: str) -> None:

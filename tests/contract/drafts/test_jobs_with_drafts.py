@@ -13,12 +13,12 @@ import pytest
 from assembler_bench import Bench, running, started
 from films import CHUNKS, Film, left_in
 
-from assembler import assembly, drafts, loop, service
+from assembler import assembly, conclusion, drafts, loop, service
 from assembler import mux as mux_module
 from assembler.conclusion import Conclusion
 from assembler.job import Job
 from assembler.mux import Joining, mux
-from shared.contracts.layout import manifest_blob
+from shared.contracts.layout import manifest_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
 from shared.storage.manifests import Stored, fetch_manifest
 
@@ -116,14 +116,16 @@ async def test_a_job_that_fails_leaves_nothing_of_its_draft(
         await bench.until(lambda: _is(not left_in(work)))
 
 
-async def test_a_job_that_another_assembler_follows_by_now_gets_no_draft(
+@pytest.mark.parametrize("meanwhile", ["another assembler follows it", "its user cancels it"])
+async def test_a_job_that_was_let_go_or_has_ended_by_now_gets_no_draft(
     storage_connection: str,
     eventhub_connection: str,
     film: Film,
     work: Path,
     monkeypatch: pytest.MonkeyPatch,
+    meanwhile: str,
 ) -> None:
-    # Given storage so slow that a partition goes to another assembler meanwhile
+    # Given storage so slow that a job is let go, or ends, while its manifest is fetched
     assemblers: list[loop.Assembler] = []
     begun: list[drafts.Draft] = []
     prepared = asyncio.Event()
@@ -139,9 +141,20 @@ async def test_a_job_that_another_assembler_follows_by_now_gets_no_draft(
             begun.append(self)
 
     async def slowly(*arguments: Any) -> Stored:
-        for partition in ("0", "1"):
-            assemblers[0].release(partition)
-        return await fetch_manifest(*arguments)
+        stored = await fetch_manifest(*arguments)
+        if meanwhile == "another assembler follows it":
+            for partition in ("0", "1"):
+                assemblers[0].release(partition)
+        else:
+            record = await bench.look(film.job_id)
+            assert record is not None
+            cancelled = record.model_copy(update={"state": "cancelled"}).to_json()
+            jobs, name = bench.settings.jobs_container, status_blob(film.job_id)
+            facts = await bench.blobs.facts(jobs, name)
+            assert facts is not None
+            assert await bench.blobs.replace(jobs, name, cancelled, etag=facts.etag)
+            await bench.until(lambda: _is(film.job_id not in assemblers[0]._jobs))
+        return stored
 
     def prepare(self: Conclusion, job: Job) -> None:
         begin(self, job)
@@ -149,7 +162,7 @@ async def test_a_job_that_another_assembler_follows_by_now_gets_no_draft(
 
     begin = Conclusion.prepare
     monkeypatch.setattr(service, "Assembler", Losing)
-    monkeypatch.setattr(drafts, "Draft", Begun)
+    monkeypatch.setattr(conclusion, "Draft", Begun)
     monkeypatch.setattr(loop, "fetch_manifest", slowly)
     monkeypatch.setattr(Conclusion, "prepare", prepare)
     async with running(storage_connection, eventhub_connection, work_dir=str(work)) as bench:
