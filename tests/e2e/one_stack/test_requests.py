@@ -21,7 +21,10 @@ LOOKS_A_SECOND = 3
 """While a job lasts: its record is read and written, and so is how far its split is."""
 IDLE_A_SERVICE = 0.65
 """A second: whom partitions are of, whether one lives, whether storage is there."""
-WATCHER = 0.25
+WATCHER = 0.05
+"""Uploads are listed when storage says that there is one, and now and then."""
+LOOKS_AT_UPLOADS = 4
+"""Its names, then its blobs; and another time if something was uploaded before."""
 DEADLINE_S = 90.0
 
 
@@ -51,6 +54,8 @@ async def test_a_small_job_asks_storage_little(pipeline) -> None:
     assert len(of_chunks) <= MOST_A_CHUNK * chunks, Counter(of_chunks)
     of_it = [line for line in asked if job in line or "frugal" in line or "comp=batch" in line]
     most = MOST_A_JOB + WITH_PROGRESS * (f"PUT jobs/{job}/split.json" in asked)
+    looks = [line for line in asked if line.startswith("GET uploads?")]
+    assert len(looks) <= LOOKS_AT_UPLOADS + WATCHER * lasted_s, Counter(asked)
     assert len(of_it) <= most + LOOKS_A_SECOND * lasted_s, Counter(of_it)
 
 
