@@ -110,8 +110,8 @@ class Usage:
 class Supervised:
     """Keeps one command running from ``start`` to ``stop``.
 
-    ``on_change`` is called after every restart and when the child is given up; ``failure`` then
-    holds the cause. ``launch`` starts the command instead of `execute`.
+    ``on_change``, which must not raise, is called after every restart and when the child is given
+    up; ``failure`` then holds the cause. ``launch`` starts the command instead of `execute`.
     """
 
     def __init__(
@@ -146,12 +146,12 @@ class Supervised:
 
     @property
     def output(self) -> str:
-        """What the child has written since its last start."""
+        """What the child has written since its last start; empty if that cannot be read now."""
         try:
             with self.command.log.open("rb") as log:
                 log.seek(self._log_start)
                 return log.read().decode(errors="replace")
-        except FileNotFoundError:
+        except OSError:  # not there yet, or no more files can be opened
             return ""
 
     async def start(self) -> None:

@@ -10,6 +10,7 @@ the services, which drain while hubs and storage are still there, then Azurite, 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -45,6 +46,8 @@ _SDK_USERS = ("local.account", "local.eventgrid", "local.watcher")
 so it is done once all processes have been started."""
 
 SERVICE_GRACE_S = 10.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +310,10 @@ class Stack:
         for process in self.processes:
             if process.failure is not None:
                 self._fail(process.failure)
-        self._write_state("running")
+        try:
+            self._write_state("running")
+        except OSError as error:  # such as a full disk: the child is still looked after
+            _log.warning("the state file is out of date: %s", error)
 
     def _fail(self, cause: StylestreamError) -> None:
         self._failure = self._failure or cause

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import textwrap
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import IO, Any
 
 import psutil
 import pytest
@@ -154,6 +156,30 @@ async def test_a_killed_process_is_started_again(start: Start) -> None:
 
     assert process.restarts == 1
     assert process.pid not in (None, first)
+
+
+async def test_a_restart_waits_out_that_no_file_can_be_opened(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed, looks = asyncio.Event(), list[int]()
+    process = await start(READY_AND_STAY, on_change=changed.set)
+    assert process.pid is not None
+    opened = Path.open
+
+    def open_later(path: Path, mode: str = "r", **options: Any) -> IO[Any]:
+        if mode == "rb" and path == process.command.log:
+            looks.append(len(looks))
+            if len(looks) < 3:
+                raise OSError(errno.EMFILE, "Too many open files")
+        return opened(path, mode, **options)
+
+    monkeypatch.setattr(Path, "open", open_later)
+    os.kill(process.pid, signal.SIGKILL)
+    await asyncio.wait_for(changed.wait(), PATIENCE_S)
+
+    assert len(looks) >= 3
+    assert process.restarts == 1
+    assert process.pid is not None
 
 
 async def test_a_crash_loop_ends_in_a_failure_with_its_cause(
