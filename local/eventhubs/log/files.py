@@ -147,14 +147,19 @@ class Segment:
         The file is renamed first, and its name is authoritative: ``open_segment`` completes a
         restart that was interrupted.
         """
-        self.path = self.path.rename(self.path.with_name(segment_name(header)))
-        sync_directory(self.path.parent)
+        fd, before = self.open_for_writing(), self.path
+        self.path = before.rename(before.with_name(segment_name(header)))
+        try:
+            sync_directory(self.path.parent)
+        except OSError:
+            # The next start would complete the restart, and drop what was appended until then.
+            self.path = self.path.rename(before)
+            raise
         self.cut(self.header.first_offset)
         self.header, self.end_offset, self.last_ms = header, header.first_offset, header.previous_ms
         for column in (self.sequences, self.offsets, self.times):
             column.clear()
         self.holes.clear()
-        fd = self.open_for_writing()
         os.pwrite(fd, header.encode(), 0)
         os.fsync(fd)
 

@@ -241,3 +241,28 @@ def test_a_death_while_a_segment_is_emptied_loses_no_number(tmp_path: Path) -> N
         append(again, [b"c"])
         assert everything(again) == [(2, b"c")]
         again.close()
+
+
+def test_a_segment_that_cannot_be_emptied_yet_keeps_what_is_written_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an old event, and a process that may open no more files when it is to be dropped
+    retention = Retention(max_age_ms=100)
+    log = PartitionLog(tmp_path, retention)
+    append(log, [b"old"], 1)
+
+    def too_many(path: Any, flags: int, *more: Any) -> int:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", too_many)
+        with pytest.raises(OSError, match="too many open files"):
+            log.enforce_retention(now_ms=1_000)
+    # When another event comes, and the broker is started again
+    append(log, [b"new"], 1_001)
+    assert everything(log)[-1] == (1, b"new")
+    log.close()
+    again = PartitionLog(tmp_path, retention)
+    # Then it is there
+    assert everything(again)[-1] == (1, b"new")
+    again.close()
