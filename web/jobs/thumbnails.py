@@ -10,6 +10,7 @@ from typing import Final
 import av
 import av.error
 
+from client.deletion import is_result_of
 from shared.contracts.layout import status_blob
 from shared.contracts.status import DELETED, Status
 from shared.media.jpeg import to_jpeg
@@ -71,8 +72,8 @@ class Thumbnails:
         if segment is not None or status.result is None:
             return segment
         facts = await self._blobs.facts(self._results, status.result)
-        if facts is None:
-            return None
+        if facts is None or not is_result_of(status.job_id, facts):
+            return None  # a newer version's may have its name by now
         length = min(facts.size, _BEGINNING)
         return await self._blobs.read_range(self._results, status.result, 0, length, facts.etag)
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from studio_bench import body, problem, upload
 
-from shared.contracts.layout import status_blob
+from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.status import Failure
 from shared.storage.blobs import BlobStore
 from web.access.users import EVERYBODY
@@ -223,6 +223,20 @@ async def test_a_jobs_result_is_its_own_though_a_newer_version_has_taken_its_nam
         async with session.get(f"/api/jobs/{gone.job_id}/result") as answer:
             assert answer.status == 404
             assert "no longer exists" in await problem(answer)
+
+
+async def test_a_jobs_thumbnail_is_never_that_of_the_newer_version_that_has_taken_its_name(studio):
+    older = await studio.job(state="done", result="film.mp4")
+    newer = await studio.job(state="done", result="film.mp4")
+    await studio.segment(newer.job_id, 0)
+    segments = studio.names["segments"]
+    painted = await studio.blobs.read(segments, chunk_blob(newer.job_id, 0))
+    await studio.result(newer.job_id, "film.mp4", painted)
+    await studio.blobs.delete_all(segments, newer.job_id)
+    async with studio.session() as session:
+        async with session.get(f"/api/jobs/{older.job_id}/thumbnail.jpg") as answer:
+            assert answer.status == 404
+        assert await body(session, f"/api/jobs/{newer.job_id}/thumbnail.jpg")
 
 
 @pytest.mark.parametrize("until", ["it was deleted", "all that it has was listed"])
