@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -84,7 +85,8 @@ class Pipeline:
     async def submit(self, video: Path, style: StyleRequest) -> Submission:
         """Upload a video, under a numbered name if an earlier upload has its name.
 
-        Characters of the name that storage alters are replaced (see `client.names`).
+        Characters of the name that storage alters are replaced (see `client.names`). One that is
+        cancelled is not painted.
 
         Raises:
             ConfigurationError: the file cannot be read, or becomes shorter meanwhile.
@@ -102,11 +104,19 @@ class Pipeline:
                 )
             except OSError as error:
                 raise ConfigurationError([f"{video}: {error.strerror or error}"]) from error
+            except asyncio.CancelledError:
+                # Storage may have written it, and only the answer is not there yet.
+                with suppress(StylestreamError):
+                    if written := await self._version_marked(name, mark):
+                        await self.withdraw(self._submission(name, written, style))
+                raise
             etag = etag or await self._version_marked(name, mark)
             if etag is not None:
-                job = job_id(self._containers.uploads, name, etag, style)
-                return Submission(job, name, etag)
+                return self._submission(name, etag, style)
         raise AssertionError("there is a number for every name")
+
+    def _submission(self, name: str, etag: str, style: StyleRequest) -> Submission:
+        return Submission(job_id(self._containers.uploads, name, etag, style), name, etag)
 
     async def _version_marked(self, name: str, mark: str) -> str | None:
         """Return the version of an upload that has the mark; None if the upload is another's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -79,6 +80,29 @@ async def test_a_video_is_submitted_once(
     uploads = [blob async for blob in account.get_container_client(names.uploads).list_blobs()]
     assert [blob.name for blob in uploads] == ["clip.mp4"]
     assert submission.job_id == job_id(names.uploads, "clip.mp4", uploads[0].etag, style)
+
+
+async def test_a_submission_that_is_cancelled_before_the_answer_leaves_no_upload(
+    account: BlobServiceClient, proxy: StorageProxy, tmp_path: Path
+) -> None:
+    names = await containers(account)
+    written = asyncio.Event()
+
+    async def hold(call: BlobCall) -> None:
+        if call.operation == "write":
+            written.set()
+            await asyncio.Event().wait()
+
+    proxy.call_hooks[:] = [hold]
+    (video := tmp_path / "clip.mp4").write_bytes(b"video")
+    pipeline = Pipeline(account, names)
+    submitting = asyncio.create_task(pipeline.submit(video, StyleRequest(style="udnie")))
+    await written.wait()
+    submitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await submitting
+    proxy.call_hooks.clear()
+    assert not await BlobStore(account).exists(names.uploads, "clip.mp4")
 
 
 async def test_a_video_of_the_same_name_is_submitted_beside_the_first(
