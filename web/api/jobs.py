@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import Field
 
 from client.deletion import is_result_of
-from shared.contracts.errors import StylestreamError, TransientError
+from shared.contracts.errors import LockedError, StylestreamError, TransientError
 from shared.contracts.status import State
 from web.access.guard import USER
 from web.access.users import User
@@ -174,9 +174,10 @@ async def delete_job(studio: Studio, request: web.Request) -> web.StreamResponse
 async def _obey(order: Awaitable[object]) -> None:
     try:
         await order
-    except TransientError:
-        raise
     except StylestreamError as error:
+        # A lease is somebody's wish, and may last: to try again does not help.
+        if isinstance(error, TransientError) and not isinstance(error, LockedError):
+            raise
         raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
 

@@ -14,6 +14,8 @@ export class Jobs extends EventTarget {
   #jobs = new Map();
   #cards = new Map();
   #uploads = new Map();
+  // Why what was ordered last for a job was not done, until its state changes or something else is ordered.
+  #refusals = new Map();
   #count = 0;
   #fresh = null;
   #shown = PAGE;
@@ -89,6 +91,7 @@ export class Jobs extends EventTarget {
   #take(job) {
     const before = this.#jobs.get(job.id);
     this.#jobs.set(job.id, job);
+    if (before?.state !== job.state) this.#refusals.delete(job.id);
     this.#fresh?.add(job.id);
     for (const [id, entry] of this.#uploads) if (entry.job === job.id) this.#uploads.delete(id);
     if (before && !before.ended && job.ended) {
@@ -100,6 +103,7 @@ export class Jobs extends EventTarget {
 
   #drop(id) {
     this.#jobs.delete(id);
+    this.#refusals.delete(id);
     this.#render();
     this.dispatchEvent(new CustomEvent("gone", { detail: id }));
   }
@@ -194,12 +198,13 @@ export class Jobs extends EventTarget {
     card.classList.toggle("shown", job.id === this.#selected);
     card.classList.toggle("open", !job.ended);
     card.classList.toggle("failed", job.ended && job.result === null);
-    this.#tell(card, stateOf(job), Boolean(job.error));
+    const refusal = this.#refusals.get(job.id);
+    this.#tell(card, refusal ?? stateOf(job), Boolean(refusal || job.error));
     this.#fill(card, shareOf(job), job.frames ? job.frames_split / job.frames : null, !job.ended);
     card.querySelector(".bar").hidden = job.ended;
     if (job.frames_painted) this.#picture(card, job);
-    const remove = ["Delete", () => this.#order(card, job, "DELETE", "")];
-    const cancel = ["Cancel", () => this.#order(card, job, "POST", "/cancel")];
+    const remove = ["Delete", () => this.#order(job, "DELETE", "")];
+    const cancel = ["Cancel", () => this.#order(job, "POST", "/cancel")];
     this.#act(card, job.video, job.ended ? [remove] : [cancel], job.result && job);
     return card;
   }
@@ -294,15 +299,25 @@ export class Jobs extends EventTarget {
     if (focused) actions.firstElementChild?.focus({ preventScroll: true });
   }
 
-  async #order(card, job, method, suffix) {
+  async #order(job, method, suffix) {
     if (method === "DELETE" && !window.confirm(`Delete the painting of ${job.video}, and its upload?`)) return;
+    const { state } = this.#jobs.get(job.id) ?? job;
+    this.#refuse(job.id, null);
     try {
       await call(`/api/jobs/${job.id}${suffix}`, { method });
       if (method === "DELETE") this.#dropFocused(job.id);
       else this.#take(await get(`/api/jobs/${job.id}`));
     } catch (error) {
-      this.#tell(card, error.message, true);
+      // If the job has changed meanwhile, what it is now says why.
+      if (this.#jobs.get(job.id)?.state === state) this.#refuse(job.id, error.message);
+      this.announce.textContent = `${job.video}: ${error.message}`;
     }
+  }
+
+  #refuse(id, words) {
+    if (words) this.#refusals.set(id, words);
+    else this.#refusals.delete(id);
+    this.#render();
   }
 }
 

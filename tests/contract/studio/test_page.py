@@ -92,6 +92,25 @@ async def test_a_fifth_style_cannot_be_mixed_in_and_the_page_says_so(page):
     await expect(cards.and_(page.locator(":disabled"))).to_have_count(0)
 
 
+async def test_why_a_job_was_not_deleted_is_still_said_when_another_job_has_changed(page, studio):
+    done = await studio.job(video_name="done.mp4", state="done", result="done.mp4")
+    other = await studio.job(video_name="other.mp4", frames=100, frames_stylized=10)
+    await studio.result(done.job_id, "done.mp4", b"painted")
+    results = studio.account.get_container_client(studio.names["results"])
+    lease = await results.get_blob_client("done.mp4").acquire_lease()
+    card = page.locator(".job", has_text="done.mp4")
+    page.on("dialog", lambda dialog: dialog.accept())
+    await card.get_by_role("button", name="Delete").click()
+    await expect(card).to_contain_text("lease")
+    await expect(page.locator("#announce")).to_contain_text("lease")
+    await studio.job(job_id=other.job_id, video_name="other.mp4", frames=100, frames_stylized=50)
+    await expect(page.locator(".job", has_text="other.mp4")).to_contain_text("50")
+    await expect(card).to_contain_text("lease")
+    await lease.release()
+    await card.get_by_role("button", name="Delete").click()
+    await expect(card).to_have_count(0)
+
+
 async def test_painting_that_is_slower_than_the_video_says_when_to_start(page, studio):
     video = Video(frames=240, size=(64, 48)).make()
     await studio.blobs.create(studio.names["uploads"], "slow.mp4", video)
