@@ -131,11 +131,11 @@ class Assembler:
 
     async def finish(self) -> None:
         """Return when all results in progress are published and all records are stored."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks_done()
         # Not cancelled, because an interrupted request to a hub leaks its connection.
         self._leaving.set()
         await asyncio.gather(*self._background)
+        await self._tasks_done()  # also those of jobs that the last round has found to be over
         await self._rounds.save(list(self._jobs.values()))
         await self._conclusion.finish()
 
@@ -152,6 +152,10 @@ class Assembler:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _tasks_done(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _note(self, delivery: Delivery) -> None:
         event = decode(delivery.body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,10 +11,15 @@ import pytest
 from assembler_bench import Bench, assembling, prepared, running, started
 from films import CHUNKS, Film
 from prometheus_client import CollectorRegistry
+from serving import serving
 from splits_bench import bench_of
 
+from assembler import rounds
+from assembler import service as assembler
+from assembler.metrics import AssemblerMetrics
 from shared.contracts.layout import chunk_blob, progress_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
+from shared.service.clients import AzureClients
 from shared.storage.blobs import BlobStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -132,3 +138,36 @@ async def test_only_the_first_split_of_a_short_video_knows_that_nothing_else_is_
         assert await bench.progress(other.job_id), "the case needs a record"
         ends = await bench.ends(job), await bench.ends(other)
     assert [[end.leftovers for end in of_one] for of_one in ends] == [[False, True], [True]]
+
+
+async def test_a_job_that_an_assembler_finds_cancelled_as_it_leaves_is_cleaned_up_first(
+    storage_connection: str,
+    eventhub_connection: str,
+    film: Film,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given an assembler that looks for cancellations only once, when it leaves
+    monkeypatch.setattr(rounds, "_QUIET_S", 0.0)
+    settings = {"status_interval_s": 3600.0}
+    async with prepared(storage_connection, eventhub_connection, **settings) as bench:
+        async with AzureClients(bench.settings) as clients:
+            metrics = AssemblerMetrics(bench.metrics)
+            service = await assembler.build(bench.settings, clients, metrics, bench.health)
+            in_hand: list[float | None] = []
+
+            async def finish() -> None:
+                await service.finish()
+                in_hand.append(bench.metrics.get_sample_value("assembler_in_hand"))
+
+            async with serving(dataclasses.replace(service, finish=finish)):
+                await bench.hub.by_job(started(film.job_id))
+                await store(bench, film)
+                record = await bench.record(film.job_id, lambda _: True)
+                # When a user cancels and it leaves
+                jobs, name = bench.settings.jobs_container, status_blob(film.job_id)
+                cancelled = record.model_copy(update={"state": "cancelled"})
+                await bench.blobs.delete(jobs, name)
+                assert await bench.blobs.create(jobs, name, cancelled.to_json())
+        # Then it has finished what that means
+        assert in_hand == [0]
+        assert await is_gone(bench, film)
