@@ -8,8 +8,10 @@ Source: "Post to custom topic for Azure Event Grid"; CloudEvents 1.0, JSON forma
 
 from __future__ import annotations
 
+import errno
 import hmac
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
@@ -82,10 +84,17 @@ class LocalTopic:
 
 
 def written_to(path: Path) -> Receiver:
-    """Return a receiver that appends each event to a file as a line."""
+    """Return a receiver that appends each event to a file as a line.
+
+    On a full disk it appends nothing, and raises ``OSError``.
+    """
 
     def write(event: dict[str, Any]) -> None:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event, ensure_ascii=False) + "\n")
+        line = json.dumps(event, ensure_ascii=False).encode() + b"\n"
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            if file.write(line) < len(line):
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     return write

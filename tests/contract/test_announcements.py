@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import textwrap
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,6 +28,7 @@ from shared.contracts.status import Failure, State, Status
 from shared.contracts.style_request import StyleRequest
 from shared.service.clients import AzureClients
 
+ROOT = Path(__file__).resolve().parents[2]
 KEY = "the-key-of-this-topic"
 JOB = "0123456789abcdef01234567"
 
@@ -193,3 +199,26 @@ async def test_the_local_topic_takes_cloud_events_only_from_holders_of_the_key(
             async with session.post(topic.endpoint, data=body, headers=headers) as answer:
                 assert answer.status == status, (body[:20], headers)
     assert len(file.read_text().splitlines()) == 1
+
+
+def test_an_announcement_for_which_the_disk_has_no_room_spoils_no_other(tmp_path: Path) -> None:
+    # In a process of its own, whose files may not grow for a moment
+    script = """
+        import pathlib, resource, sys
+        from local.eventgrid import written_to
+        path = pathlib.Path(sys.argv[1])
+        write = written_to(path)
+        write({"id": "1"})
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5, hard))
+        try:
+            write({"id": "2"})
+        except OSError:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            write({"id": "2"})
+    """
+    file = tmp_path / "announcements.jsonl"
+    command = [sys.executable, "-c", textwrap.dedent(script), str(file)]
+    subprocess.run(command, check=True, cwd=ROOT)
+    lines = file.read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"id": "1"}, {"id": "2"}]
