@@ -9,7 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.blob.aio import ContainerClient
 
 from shared.telemetry.escapes import escaped
@@ -32,7 +32,10 @@ async def unlistable(container: ContainerClient, error: BaseException | None) ->
 
 
 async def _last_listed(container: ContainerClient) -> str | None:
-    """Return the name before the one that fails a listing, perhaps empty; None if none fails."""
+    """Return the name before the one that fails a listing, perhaps empty.
+
+    None if no name fails it, or storage cannot be asked.
+    """
     last, token = "", None
     for size in (_PAGE, 1):
         # Tried once: the refusal is the expected answer.
@@ -43,5 +46,7 @@ async def _last_listed(container: ContainerClient) -> str | None:
                 token = pages.continuation_token  # type: ignore[attr-defined]
         except HttpResponseError:
             continue
+        except AzureError:
+            return None
         return None
     return last

@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
 from client import diagnose
-from local.watcher import Report, UploadWatcher
+from local import azurite
+from local.watcher import FAILURES, Report, UploadWatcher
 
 DEADLINE_S = 60.0
 INTERVAL_S = 0.05
@@ -286,6 +289,33 @@ async def test_a_name_that_storage_cannot_list_is_reported_with_its_place_until_
         while await reported.get() is not None:
             pass
         assert await uploads.next()
+
+
+async def test_a_watcher_goes_on_if_storage_goes_away_while_it_is_asked_what_is_wrong(
+    eventhub_connection: str,
+) -> None:
+    reports: asyncio.Queue[str | None] = asyncio.Queue()
+    answers = iter([500] * FAILURES)
+
+    async def answer(request: web.Request) -> web.Response:
+        status = next(answers, None)
+        if status is None and request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=status or 500)
+
+    (app := web.Application()).router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(app) as server:
+        storage = azurite.connection_string(server.port or 0)
+        watcher = UploadWatcher(
+            storage, eventhub_connection, interval_s=INTERVAL_S, report=reports.put_nowait
+        )
+        running = asyncio.create_task(watcher.run())
+        telling = asyncio.create_task(reports.get())
+        await asyncio.wait({running, telling}, return_when=asyncio.FIRST_COMPLETED)
+        assert not running.done()
+        assert (telling.result() or "").startswith("new uploads are not noticed")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_the_doctor_names_the_blob_that_keeps_uploads_from_being_listed(
