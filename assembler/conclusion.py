@@ -21,6 +21,7 @@ from assembler.settings import AssemblerSettings
 from shared.contracts.errors import LockedError, PermanentError, ResultError
 from shared.contracts.layout import status_blob
 from shared.contracts.manifest import Manifest
+from shared.contracts.status import Cost
 from shared.storage.blobs import BlobStore
 from shared.storage.retry import Retry
 from shared.storage.work_folders import free_bytes, more_space
@@ -104,6 +105,7 @@ class Conclusion:
         """
         with tracing.span("assemble", {"job_id": job.job_id}, parent=job.trace):
             result = None if job.status.ended else await self._assemble(job)
+        cost = job.cost  # not its record's, which its user may have written
         self.forget(job.job_id)
         # Before its user sees that it has ended, and may delete it
         await self._retry(lambda: self._records.mark_end(job.job_id))
@@ -115,7 +117,7 @@ class Conclusion:
         elif result and not await self._follow(job, result):
             return False
         if not job.ended_elsewhere:
-            self._count(job)
+            self._count(job, cost)
         return True
 
     async def _store_end(self, job: Job) -> bool:
@@ -227,7 +229,7 @@ class Conclusion:
             await draft.end()
         return published
 
-    def _count(self, job: Job) -> None:
+    def _count(self, job: Job, cost: Cost) -> None:
         status = job.status
         self._metrics.job(status.state)
         if status.error:
@@ -239,7 +241,7 @@ class Conclusion:
                 video_seconds=job.video_s,
                 wait_seconds=job.wait_s,
             )
-        self._metrics.worked(status.video_name, status.cost)
+        self._metrics.worked(status.video_name, cost)
         log.info(
             "job ended",
             job_id=job.job_id,

@@ -240,7 +240,7 @@ class Job:
             chunks_stylized=self.completeness.chunks,
             frames_stylized=self.completeness.frames,
             first_segment_at=self.status.first_segment_at or utc_now(),
-            cost=self._cost(),
+            cost=self.cost,
         )
 
     @property
@@ -276,7 +276,7 @@ class Job:
         self._update(
             state="degraded" if damaged or faults else "done",
             result=result,
-            cost=self._cost(),
+            cost=self.cost,
             warnings=(*self.status.warnings, *faults),
         )
 
@@ -313,7 +313,9 @@ class Job:
         else:
             self._cpu_s += event.work_s
 
-    def _cost(self) -> Cost:
+    @property
+    def cost(self) -> Cost:
+        """What the job has cost as far as it was announced here, whatever the record says."""
         cpu_s = self._cpu_s + self.assembling_s
         return Cost(cpu_s=round(cpu_s, 3), gpu_s=round(self._gpu_s, 3))
 

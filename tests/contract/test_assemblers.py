@@ -18,7 +18,7 @@ from chaos.storage_proxy import REFUSALS, StorageProxy
 from local import azurite
 from shared.contracts.layout import chunk_blob, status_blob
 from shared.contracts.messages import ChunkFailed, SplitCompleted
-from shared.contracts.status import Failure, Status
+from shared.contracts.status import Cost, Failure, Status
 from shared.hubs.delivery import Delivery
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -204,6 +204,31 @@ async def test_an_end_that_no_assembler_stored_is_a_cancellation(
     assert stored is not None
     assert (stored.state, stored.result, stored.error) == ("cancelled", None, None)
     assert stored.video_name == job.status.video_name != "others.mp4"
+
+
+@pytest.mark.parametrize("cpu_s", [-5.0, 1e300])
+async def test_the_cost_that_a_user_writes_into_a_record_is_not_counted(
+    storage_connection: str, eventhub_connection: str, cpu_s: float
+) -> None:
+    async with running(storage_connection, eventhub_connection) as bench:
+        jobs, frames = bench.settings.jobs_container, bench.settings.frames_container
+        job = uuid.uuid4().hex[:24]
+        await bench.hub.by_job(started(job))
+        record = await there(bench, job)
+        await bench.blobs.create(frames, chunk_blob(job, 0), b"a chunk on its way")
+        # When a user cancels with a record that names another cost
+        made_up = {"state": "cancelled", "cost": Cost(cpu_s=cpu_s)}
+        cancelled = record.model_copy(update=made_up).to_json()
+        await bench.blobs.replace(jobs, status_blob(job), cancelled)
+        # Then the job ends as always
+
+        async def gone() -> bool:
+            return not await bench.blobs.exists(frames, chunk_blob(job, 0))
+
+        await bench.until(gone)
+        assert not await bench.dead_letters()
+        where = {"tenant": "(none)", "on": "cpu"}
+        assert bench.metrics.get_sample_value("assembler_work_seconds_total", where) == 0
 
 
 async def test_a_refusal_of_storage_that_passes_fails_no_job(
