@@ -135,8 +135,9 @@ class _Follower:
             return self._turn("away", {"detail": STORAGE_AWAY})
         jobs, gone = self._board.changed(self._seen or 0, self._user)
         mine = [job for job in jobs if self._only in (None, job.id)]
-        # A new client knows no jobs that could be gone.
-        lost = [job for job in gone if self._seen is not None and self._only in (None, job)]
+        # A new client knows no jobs that could be gone, except for the one that it has asked for.
+        everything = self._only is None and self._seen is not None
+        lost = [job for job in gone if everything or job == self._only]
         self._seen = self._board.revision
         self.done = self._only is not None and (bool(lost) or any(job.ended for job in mine))
         return [

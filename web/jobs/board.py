@@ -9,6 +9,7 @@ last one that they have seen.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Entry:
     revision: int
     frames: Pace = field(default_factory=Pace)
     playable: Pace = field(default_factory=Pace)
+    read: int = 0
+    """The number of the read of its record that it shows."""
     watched: bool = False
     seen_at: float = field(default_factory=time.monotonic)
     settled: bool = False
@@ -86,6 +89,7 @@ class Board:
         self._looking = asyncio.Lock()
         self._looked = self._discovered = float("-inf")
         self._reads = asyncio.Semaphore(_READS_AT_ONCE)
+        self._numbers = itertools.count(1)
         self._away: str | None = None
         """Why storage did not answer the last query; None if it did."""
         self.revision = 0
@@ -217,6 +221,7 @@ class Board:
 
     async def _read(self, job: str) -> None:
         async with self._reads:
+            number = next(self._numbers)
             stored = await self._blobs.fetch(self._container, status_blob(job))
             if stored is None or DELETED in stored.metadata:
                 self.forget(job)
@@ -227,12 +232,15 @@ class Board:
             if (status := readable_status(stored.data)) is None:
                 return  # of a later version, or not a record: it cannot be shown
             split = await self._split(status)
-            if entry is None:
+            if (entry := self._entries.get(job)) is None:
                 entry = Entry(status, "", job_of(status, split), 0)
                 # A job that had ended before the first query cannot be watched while it is painted.
                 entry.settled = status.ended
                 self._entries[job] = entry
                 self._gone.pop(job, None)
+        if entry.read > number:
+            return  # a read that began later has ended before, and saw the same or a newer record
+        entry.read = number
         entry.status, entry.etag = status, stored.etag
         entry.frames.see(time.monotonic(), status.frames_stylized)
         self._show(entry, job_of(status, split, entry.job.live, entry.frames.per_s))
