@@ -128,6 +128,8 @@ class Supervised:
         self.failure: StylestreamError | None = None
         self._on_change = on_change
         self._process: Child | None = None
+        self._group: int | None = None
+        """The child's process group, until it is killed: then others may get its number."""
         self._keeper: asyncio.Task[None] | None = None
         self._log_start = 0
         self._ready_at: float | None = None
@@ -237,7 +239,7 @@ class Supervised:
                 process = await self._start_child(command, log)
         except (OSError, ValueError) as error:
             raise StylestreamError(f"{command.name} cannot be started: {error}") from error
-        self._process = process
+        self._process, self._group = process, process.pid
         try:
             await self._until_ready(process)
         except BaseException:
@@ -274,9 +276,10 @@ class Supervised:
 
     def _sweep(self) -> None:
         """Kill what is left of the child's process group."""
-        if self._process is not None:
+        group, self._group = self._group, None
+        if group is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
 
     def _early_end(self, code: int) -> StylestreamError:
         if code == _MISCONFIGURED and (problems := self._problems()):

@@ -227,6 +227,19 @@ async def test_stopping_lets_a_process_finish(start: Start) -> None:
     assert process.pid is None
 
 
+async def test_a_process_that_is_gone_is_not_killed_since_others_may_have_its_number(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = await start(READY_AND_STAY)
+    await process.stop()
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _: killed.append(group))
+
+    await process.stop()
+
+    assert not killed
+
+
 async def test_stopping_kills_a_process_that_ignores_it_with_all_its_children(start: Start) -> None:
     process = await start(
         """
