@@ -52,14 +52,23 @@ class Letters:
         self._blobs = blobs
         self._publishers: dict[str, Publisher] = {}
         """By hub; each has a connection of its own."""
+        self.unreadable: list[str] = []
+        """The names of the blobs that the last `all` passed over: they hold something else."""
 
     async def all(self) -> AsyncIterator[Letter]:
         """Yield the letters in the order of their names."""
         container = self._settings.dead_letters_container
+        self.unreadable = []
         async for name in self._blobs.names(container):
             data = await self._blobs.read(container, name)
-            if data is not None:
-                yield Letter(name, _read(name, data))
+            if data is None:
+                continue
+            try:
+                content = DeadLetter.model_validate_json(data)
+            except ValidationError:  # it must not hide the others
+                self.unreadable.append(name)
+            else:
+                yield Letter(name, content)
 
     async def redrive(self, letter: Letter) -> None:
         """Send the event again to the partition that it came from, and remove the letter.
@@ -85,13 +94,6 @@ class Letters:
                 f"{letter.name}: its job {job} is {status.state}; "
                 f"submit {status.video_name} again instead"
             )
-
-
-def _read(name: str, data: bytes) -> DeadLetter:
-    try:
-        return DeadLetter.model_validate_json(data)
-    except ValidationError as error:
-        raise StylestreamError(f"dead-letters/{name} is not a dead letter") from error
 
 
 @asynccontextmanager

@@ -23,11 +23,15 @@ async def dead_letters(arguments: Namespace) -> int:
     """List the dead letters, or send some of them again."""
     async with open_dead_letters(arguments.dir) as letters:
         found = [letter async for letter in letters.all()]
+        for name in letters.unreadable:
+            said = f"dead-letters/{name} is not a dead letter: delete it"
+            print(f"stylestream: {escaped(said)}", file=sys.stderr)
+        code = int(bool(letters.unreadable))
         if not arguments.redrive:
             for letter in found:
                 print(_line(letter, as_json=arguments.json))
-            return 0
-        return await _redrive(letters, _chosen(found, arguments.redrive))
+            return code
+        return await _redrive(letters, _chosen(found, arguments.redrive)) or code
 
 
 async def _redrive(letters: Letters, chosen: list[Letter]) -> int:
