@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
@@ -23,6 +24,9 @@ _TYPES: Final = {
     "mkv": "video/x-matroska",
     "webm": "video/webm",
 }
+
+_LAST_NONE: Final = re.compile(r"bytes=-0+", re.IGNORECASE)
+"""Asks for the last 0 bytes, which aiohttp takes for all."""
 
 
 async def send_blob(
@@ -115,7 +119,7 @@ def _range(request: web.Request, facts: BlobFacts) -> slice | None:
     if asked.start is None and asked.stop is None:
         return None
     begin, end, _ = asked.indices(facts.size)
-    if begin >= end:
+    if begin >= end or _LAST_NONE.fullmatch(request.headers["Range"]):
         raise Problem(
             HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
             f"the video has {facts.size} bytes",
