@@ -32,6 +32,7 @@ import psutil
 
 from local.readiness import Readiness
 from shared.contracts.errors import ConfigurationError, StylestreamError
+from shared.forks.endings import signal_name
 from shared.forks.orphans import end_with_parent
 
 PROBE_INTERVAL_S = 0.05
@@ -210,20 +211,23 @@ class Supervised:
         return Usage(cpu_s, peak)
 
     async def _keep_alive(self, process: Child) -> None:
+        running: Child | None = process
         failures = 0
         while failures < RESTARTS_IN_A_ROW:
-            code = await process.wait()
-            self._sweep()
+            if running is not None:
+                code = await running.wait()
+                self._sweep()
+                _log.warning("%s %s; restarting", self.name, _ending(code))
             now = asyncio.get_running_loop().time()
             lived_s = 0.0 if self._ready_at is None else now - self._ready_at
             self._ready_at = None
             failures = 1 if lived_s >= STABLE_S else failures + 1
-            _log.warning("%s %s; restarting", self.name, _ending(code))
             await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (failures - 1)))
             self.restarts += 1
             try:
-                process = await self._launch()
+                running = await self._launch()
             except StylestreamError as error:
+                running = None
                 _log.warning("%s", error)
             self._on_change()
         self.failure = StylestreamError(
@@ -322,7 +326,7 @@ async def execute(command: Command, log: BinaryIO) -> Child:
 
 def _ending(code: int) -> str:
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
+        return f"was ended by {signal_name(-code)}"
     return f"ended with code {code}"
 
 

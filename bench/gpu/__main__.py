@@ -16,6 +16,7 @@ from typing import IO, Final
 
 from bench.gpu.plan import ENGINES, LIMITS_S, Clock
 from bench.gpu.report import Report
+from shared.forks.endings import signal_name
 
 BOX_S: Final = 360.0
 
@@ -74,7 +75,7 @@ def run_step(name: str, command: Sequence[str], limit_s: float, report: Report) 
     if overdue.is_set():
         report.fail(name, f"it did not end within {limit_s:.0f} s, and was killed")
     elif code < 0:
-        report.fail(name, f"its process ended with {signal.Signals(-code).name}")
+        report.fail(name, f"its process ended with {signal_name(-code)}")
     elif code and not told:
         report.fail(name, f"its process ended with exit code {code}")
 

@@ -21,6 +21,7 @@ from typing import Final
 import structlog
 
 from shared.contracts.errors import SourceRefused
+from shared.forks.endings import signal_name
 from splitter.decoder.bounds import Bounds
 from splitter.decoder.forks import Fork, ForkServer
 from splitter.decoder.wire import (
@@ -187,7 +188,7 @@ class _Child:
                 "DECODER_OUT_OF_TIME",
                 f"Decoding takes more processor time than allowed: {_REMEDY}.",
             )
-        cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        cause = signal_name(-code) if code < 0 else f"exit code {code}"
         said = (await self._stderr).decode(errors="replace").strip()
         log.error("decoder crashed", cause=cause, stderr=said)
         return SourceRefused("DECODER_CRASHED", f"The decoder crashed ({cause}): {_REMEDY}.")

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from typing import Final, Literal, Self
 from shared.contracts.errors import PermanentError, StylestreamError
 from shared.contracts.layout import chunk_blob
 from shared.contracts.messages import ChunkReady
+from shared.forks.endings import signal_name
 from shared.service.settings import ServiceSettings
 
 Work = Literal["paint", "pass_through"]
@@ -160,7 +160,7 @@ def _segment(out: bytes) -> bytes:
 def _last_words(child: Process, err: bytes) -> list[str]:
     """Return how a child has ended, and the last line of what it wrote, if any."""
     code = child.returncode or 0
-    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    cause = signal_name(-code) if code < 0 else f"exit code {code}"
     tail = err.decode(errors="replace").strip().splitlines()[-1:]
     return [cause, *(line[-_STDERR_TAIL:] for line in tail)]
 

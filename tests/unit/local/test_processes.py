@@ -11,13 +11,14 @@ import sys
 import textwrap
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 import pytest
 
-from local.processes import Command, Supervised
+from local.processes import RESTARTS_IN_A_ROW, Command, Supervised
 from local.readiness import HttpReady, LineReady, Readiness, TcpReady
 from shared.contracts.errors import ConfigurationError, StylestreamError
 
@@ -156,6 +157,37 @@ async def test_a_killed_process_is_started_again(start: Start) -> None:
 
     assert process.restarts == 1
     assert process.pid not in (None, first)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such signals")
+async def test_a_process_that_a_signal_without_a_name_ended_is_started_again(start: Start) -> None:
+    changed = asyncio.Event()
+    process = await start(READY_AND_STAY, on_change=changed.set)
+    assert process.pid is not None
+
+    os.kill(process.pid, signal.SIGRTMIN + 6)
+    await asyncio.wait_for(changed.wait(), PATIENCE_S)
+
+    assert process.restarts == 1
+    assert process.pid is not None
+
+
+async def test_an_end_is_told_once_however_often_the_next_start_fails(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("local.processes.FIRST_PAUSE_S", 0.0)
+    given_up = asyncio.Event()
+    process = await start(
+        READY_AND_STAY, on_change=lambda: given_up.set() if process.failure else None
+    )
+    assert process.pid is not None
+
+    process.command = replace(process.command, argv=("/no/such/program",))
+    os.kill(process.pid, signal.SIGKILL)
+    await asyncio.wait_for(given_up.wait(), 2 * PATIENCE_S)
+
+    assert caplog.text.count("SIGKILL") == 1
+    assert caplog.text.count("worker cannot be started") == RESTARTS_IN_A_ROW
 
 
 async def test_a_restart_waits_out_that_no_file_can_be_opened(

@@ -74,6 +74,10 @@ async def test_a_child_that_ends_before_it_has_the_chunk_has_not_started(
             "RuntimeError: no paint",
         ),
         ("os.abort()", PATIENCE_S, "ended with SIGABRT$", ""),
+        pytest.param(
+            *("os.kill(os.getpid(), 40)", PATIENCE_S, "ended with signal 40$", ""),
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="a signal of Linux"),
+        ),
     ],
 )
 async def test_failures_in_isolation_are_reported_and_hold_up_nobody(
