@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Final, Self
 
 from shared.contracts.manifest import Chunk
+from shared.contracts.values import parse_fraction
 
 ENCODER: Final = "encoder"
 """Metadata key of what encoded a segment: see `SegmentReady.encoder`."""
@@ -43,9 +44,9 @@ class SegmentPlace:
             return cls(
                 int(metadata["first_pts"]),
                 int(metadata["duration"]),
-                Fraction(metadata["time_base"]),
+                parse_fraction(metadata["time_base"]),
             )
-        except (KeyError, ValueError, ZeroDivisionError):
+        except (KeyError, ValueError):
             return None
 
     def metadata(self) -> dict[str, str]:

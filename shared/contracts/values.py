@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 _QUOTED: Final = 200
+_FRACTION: Final = re.compile(r"-?[0-9]+(/[0-9]+)?")
 
 
 class Value(BaseModel):
@@ -33,14 +35,28 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: {first['msg']}"[:_QUOTED]
 
 
+def parse_fraction(text: str) -> Fraction:
+    """Return the fraction that ``str`` wrote as ``text``.
+
+    Raises:
+        ValueError: it did not write that. Python reads an exponent, too, and a few characters with
+            one, such as ``1e999999999``, take hours and all memory.
+    """
+    try:
+        if _FRACTION.fullmatch(text):
+            return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{text!r} is not an exact fraction") from error
+    raise ValueError(f"{text!r} is not an exact fraction")
+
+
 def _fraction(value: object) -> Fraction:
     if isinstance(value, Fraction):
         return value
-    if isinstance(value, (str, int)):
-        try:
-            return Fraction(value)
-        except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"{value!r} is not an exact fraction") from error
+    if isinstance(value, str):
+        return parse_fraction(value)
+    if isinstance(value, int):
+        return Fraction(value)
     raise ValueError(f"{value!r} is not an exact fraction: give it as a string such as '1/30000'")
 
 

@@ -13,6 +13,7 @@ from shared.contracts.errors import MessageError, NewerMessageError
 from shared.contracts.layout import LONGEST_NAME, chunk_blob, is_job_id, job_id, result_blob
 from shared.contracts.manifest import Chunk, Manifest, Source, pts_digest
 from shared.contracts.messages import ChunkReady, SegmentReady, SplitFailed, decode
+from shared.contracts.segment_place import SegmentPlace
 from shared.contracts.style_request import StyleRequest
 
 STYLE = StyleRequest(style="starry-night")
@@ -90,6 +91,15 @@ def test_a_float_is_not_an_exact_time_base() -> None:
     body["time_base"] = 0.0333
     with pytest.raises(MessageError, match="exact fraction"):
         decode(json.dumps(body).encode())
+
+
+def test_no_fraction_is_read_that_a_few_characters_make_too_large_to_compute() -> None:
+    # These are small, so that the test ends even where they are read; "1e999999999" is not.
+    body = json.loads(chunk_ready().to_json())
+    body["time_base"] = "1e3"
+    with pytest.raises(MessageError, match="exact fraction"):
+        decode(json.dumps(body).encode())
+    assert SegmentPlace.read({"first_pts": "0", "duration": "1", "time_base": "1e3"}) is None
 
 
 def test_a_failure_carries_its_code_and_sentence() -> None:
