@@ -85,11 +85,13 @@ class Budgets:
             ledger, etag = await self._read(blob)
             if job in ledger.jobs:
                 return True
-            if ledger.excess(self._budget, day):
+            # Ends free nothing else, and each open job costs a request.
+            if ledger.excess(self._budget, day) == "open_jobs":
                 ledger = ledger.end(await self._ended(ledger, day))
             if part := ledger.excess(self._budget, day):
                 log.info("upload over budget", video=name, job_id=job, budget=part)
-                self._over[blob] = now, frozenset(ledger.jobs)
+                # From now on: to look for ends may have taken longer than it is kept.
+                self._over[blob] = self._now(), frozenset(ledger.jobs)
                 return False
             if await self._write(blob, ledger.put(job, Entry(day=day, size=size), day), etag):
                 return True

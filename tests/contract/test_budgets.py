@@ -30,6 +30,20 @@ class Clock:
         return self.now
 
 
+class Slow(BlobStore):
+    """Storage that takes ten seconds for every blob that is read as a record, and counts them."""
+
+    def __init__(self, account: BlobServiceClient, clock: Clock) -> None:
+        super().__init__(account)
+        self._clock = clock
+        self.records = 0
+
+    async def read(self, container: str, name: str) -> bytes | None:
+        self.records += 1
+        self._clock.now += timedelta(seconds=10)
+        return await super().read(container, name)
+
+
 @pytest.mark.parametrize(
     "budget",
     [Budget(videos=1), Budget(size=10), Budget(frames=8)],
@@ -71,6 +85,29 @@ async def test_verdicts_are_kept_for_seconds_however_many_uploaders_there_are(
             assert not await budgets.admit(f"{number}.mp4", 1, "second")
             clock.now += timedelta(seconds=1)
         assert len(budgets._over) < uploaders / 4
+
+
+@pytest.mark.parametrize(
+    ("budget", "looks"),
+    [(Budget(videos=3), 0), (Budget(videos=3, open_jobs=9), 0), (Budget(open_jobs=3), 3)],
+    ids=["videos", "videos before open jobs", "open jobs"],
+)
+async def test_one_verdict_for_many_videos_asks_only_for_ends_that_count(
+    storage_connection: str, budget: Budget, looks: int
+) -> None:
+    clock, container = Clock(), f"b{uuid.uuid4().hex}"
+    clock.now -= timedelta(hours=1)
+    async with BlobServiceClient.from_connection_string(storage_connection) as account:
+        await account.create_container(container)
+        blobs = Slow(account, clock)
+        budgets = Budgets(budget, blobs, container, container, now=clock)
+        for number in range(3):
+            assert await budgets.admit(f"eve/{number}.mp4", 1, f"job {number}")
+        blobs.records = 0
+        # However long it took to find out
+        for number in range(3, 6):
+            assert not await budgets.admit(f"eve/{number}.mp4", 1, f"job {number}")
+        assert blobs.records == looks
 
 
 async def test_a_clock_that_is_set_back_keeps_nobody_out(
