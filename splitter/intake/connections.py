@@ -41,6 +41,8 @@ class Connections:
             return await handler(request)
         finally:
             self._busy.discard(connection)
+            # Short ones come and go between two checks.
+            self._silent_since.pop(connection, None)
 
     def sweep(self, connections: Iterable[RequestHandler], now_s: float) -> None:
         """Check all open connections; to be called periodically, with a monotonic time."""

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from structlog.testing import capture_logs
 from webhook_door import SECRET, Door, Hub, open_door, through
@@ -53,6 +55,35 @@ async def test_connections_are_closed_even_after_a_failed_check(
         async with asyncio.timeout(60):
             assert await reader.read() == b""
         writer.close()
+
+
+async def test_a_connection_on_which_requests_come_stays_open() -> None:
+    connections = Connections(deadline_s=30)
+    app = web.Application(middlewares=[connections.note])
+    used = list[object]()
+
+    async def answer(request: web.Request) -> web.Response:
+        used.append(request.protocol)
+        return web.Response()
+
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        async with aiohttp.ClientSession() as session:
+            # When a request comes between any two checks, but none is handled during one
+            for now_s in (0, 20, 40, 60):
+                async with session.get(address) as response:
+                    assert response.status == 200
+                assert runner.server is not None
+                connections.sweep(runner.server.connections, now_s)
+        assert len(used) == 4
+        assert len(set(used)) == 1
+    finally:
+        await runner.cleanup()
 
 
 async def test_many_refusals_are_one_line_and_all_of_them_are_counted(door: Door) -> None:
