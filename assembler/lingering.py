@@ -19,6 +19,7 @@ from shared.contracts.errors import TransientError
 from shared.contracts.status import Status
 from shared.storage.blobs import BlobStore
 from shared.storage.statuses import is_end_marked, load_status
+from shared.tasks.each import for_each
 
 log = structlog.get_logger()
 
@@ -47,7 +48,7 @@ class Lingering:
             self._without_record = {
                 job: seen for job, seen in self._without_record.items() if job in jobs
             }
-            await asyncio.gather(*map(self._delete_if_due, jobs))
+            await for_each(self._delete_if_due, jobs)
         except TransientError as error:
             log.warning("search for overdue segments failed", error=str(error))
 

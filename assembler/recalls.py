@@ -28,6 +28,7 @@ from shared.contracts.layout import is_job_id, opening_blob, status_blob
 from shared.contracts.messages import JobRecalled
 from shared.contracts.status import readable_status
 from shared.storage.blobs import BlobStore
+from shared.tasks.each import for_each
 
 log = structlog.get_logger()
 
@@ -73,7 +74,7 @@ class Recalls:
             folders = {f async for f in self._blobs.folders(self._settings.frames_container)}
             self._seen = {job: seen for job, seen in self._seen.items() if job in folders}
             due = filter(self._is_due, folders)
-            await asyncio.gather(*(self._recall_if_forgotten(folder, folders) for folder in due))
+            await for_each(lambda folder: self._recall_if_forgotten(folder, folders), due)
         except TransientError as error:
             log.warning("search for forgotten jobs failed", error=str(error))
 

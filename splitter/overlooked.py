@@ -31,6 +31,7 @@ from shared.storage.blobs import BlobStore
 from shared.storage.descriptions import BlobItem
 from shared.storage.progress import load_progress
 from shared.storage.statuses import is_end_marked, load_status
+from shared.tasks.each import for_each
 from splitter.intake.acceptance import Acceptance
 from splitter.intake.uploads import Upload, upload_event
 from splitter.job_monitor import sign_of_life_s
@@ -131,7 +132,7 @@ class Overlooked:
 
     async def _judge(self) -> None:
         reach = await Reach.look_up(self._hub, self._positions)
-        found = await asyncio.gather(*map(self._find, self._suspects.values()))
+        found = await for_each(self._find, self._suspects.values())
         self._forget(each.suspect.blob for each in found if each.state == "done")
         unattended = [each for each in found if each.state in ("nobody", None)]
         lost = [each for each in unattended if _is_lost(each.suspect, reach)]

@@ -7,6 +7,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.storage.blob import StandardBlobTier
 from azure.storage.blob.aio import BlobServiceClient
 from ports import unused_port
 
@@ -40,6 +41,26 @@ async def create_containers(client: BlobServiceClient, settings: AssemblerSettin
         await client.create_container(container)
 
 
+async def job_of(blobs: BlobStore, settings: AssemblerSettings, state: State, ago_s: float) -> str:
+    """Store two segments of a job, and a record of its state."""
+    at = (datetime.now(UTC) - timedelta(seconds=ago_s)).isoformat()
+    status = Status(
+        job_id=secrets.token_hex(12),
+        state=state,
+        video_name="a.mp4",
+        video_url="x",
+        style=StyleRequest(style="udnie"),
+        started_at=at,
+        updated_at=at,
+    )
+    name = status_blob(status.job_id)
+    await blobs.create(settings.jobs_container, name, status.to_json())
+    for chunk in range(2):
+        segment = chunk_blob(status.job_id, chunk)
+        await blobs.create(settings.segments_container, segment, b"segment")
+    return status.job_id
+
+
 async def test_an_outage_of_storage_is_foreseen() -> None:
     connection = azurite.connection_string(unused_port())
     async with BlobServiceClient.from_connection_string(connection, retry_total=0) as client:
@@ -53,28 +74,10 @@ async def test_segments_are_deleted_when_their_job_ended_long_enough_ago(storage
         await create_containers(client, settings)
         blobs = BlobStore(client)
 
-        async def job(state: State, ago_s: float) -> str:
-            at = (datetime.now(UTC) - timedelta(seconds=ago_s)).isoformat()
-            status = Status(
-                job_id=secrets.token_hex(12),
-                state=state,
-                video_name="a.mp4",
-                video_url="x",
-                style=StyleRequest(style="udnie"),
-                started_at=at,
-                updated_at=at,
-            )
-            name = status_blob(status.job_id)
-            await blobs.create(settings.jobs_container, name, status.to_json())
-            for chunk in range(2):
-                segment = chunk_blob(status.job_id, chunk)
-                await blobs.create(settings.segments_container, segment, b"segment")
-            return status.job_id
-
-        over = await job("done", LINGER_S + 1)
-        failed = await job("failed", LINGER_S + 1)
-        fresh = await job("done", 1)
-        open_ = await job("stylizing", 10 * LINGER_S)
+        over = await job_of(blobs, settings, "done", LINGER_S + 1)
+        failed = await job_of(blobs, settings, "failed", LINGER_S + 1)
+        fresh = await job_of(blobs, settings, "done", 1)
+        open_ = await job_of(blobs, settings, "stylizing", 10 * LINGER_S)
         unrecorded = secrets.token_hex(12)
         await blobs.create(settings.segments_container, chunk_blob(unrecorded, 0), b"segment")
 
@@ -84,6 +87,22 @@ async def test_segments_are_deleted_when_their_job_ended_long_enough_ago(storage
     assert left == {fresh, open_, unrecorded}
     assert over not in left
     assert failed not in left
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_job_whose_record_cannot_be_read_keeps_no_others_segments(storage_connection):
+    settings = settings_of(storage_connection)
+    async with BlobServiceClient.from_connection_string(storage_connection) as client:
+        await create_containers(client, settings)
+        blobs = BlobStore(client)
+        jobs = [await job_of(blobs, settings, "done", LINGER_S + 1) for _ in range(30)]
+        record = client.get_blob_client(settings.jobs_container, status_blob(jobs[0]))
+        await record.set_standard_blob_tier(StandardBlobTier.ARCHIVE)
+
+        await Lingering(settings, blobs).delete_overdue()
+
+        left = {folder async for folder in blobs.folders(settings.segments_container)}
+    assert left == {jobs[0]}
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
+from azure.storage.blob import StandardBlobTier
 from splits_bench import Bench, bench_of
 from videos import Video
 
@@ -107,6 +108,24 @@ async def test_uploads_whose_event_was_lost_are_split_and_no_others(
             assert (await bench.sealed(film.job_id)).frames == 8
         assert await bench.openings(5).find("painted.mp4", touched) is None
         assert await bench.manifest(painted.job_id) is None
+
+
+async def test_an_upload_whose_job_has_an_unreadable_record_hides_no_other(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    async with bench_of(
+        storage_connection, eventhub_connection, uploads_look_s=1, checkpoint_interval_s=0.2
+    ) as bench:
+        await put(bench, "broken.mp4")
+        broken = await open_for(bench, "broken.mp4")
+        await record(bench, broken)
+        archived = bench.blobs._client.get_blob_client(
+            bench.settings.jobs_container, status_blob(broken.job_id)
+        )
+        await archived.set_standard_blob_tier(StandardBlobTier.ARCHIVE)
+        async with bench.splitting():
+            film = await bench.job("film.mp4", await put(bench, "film.mp4"))
+            assert (await bench.sealed(film.job_id)).frames == 8
 
 
 async def test_a_deleted_job_takes_its_upload_along_though_that_was_touched(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from assembler_bench import Bench, Loser, assembling, lose_chunks, prepared, running, seal, started
+from azure.storage.blob import StandardBlobTier
 from manifests import manifest, store_whole
 from ports import unused_port
 from prometheus_client import CollectorRegistry
@@ -268,3 +269,25 @@ async def test_jobs_in_hand_are_not_looked_for_in_storage(
         f"{container}/{opening_blob(theirs)}": False,
         f"{inside.jobs_container}/{status_blob(theirs)}": True,
     }
+
+
+async def test_a_job_whose_record_cannot_be_read_does_not_end_the_search(
+    storage_connection: str, eventhub_connection: str
+) -> None:
+    broken, forgotten = uuid.uuid4().hex[:24], uuid.uuid4().hex[:24]
+    async with prepared(storage_connection, eventhub_connection) as bench:
+        container = f"f{uuid.uuid4().hex[:8]}"
+        inside = bench.settings.model_copy(update={"frames_container": container})
+        async with AzureClients(inside) as clients:
+            client = await clients.storage()
+            await (await clients.blobs()).create_container(container)
+            for job in (broken, forgotten):
+                await bench.blobs.create(container, chunk_blob(job, 0), b"a chunk")
+                record = first_record(started(job)).to_json()
+                await bench.blobs.create(inside.jobs_container, status_blob(job), record)
+            archived = client.get_blob_client(inside.jobs_container, status_blob(broken))
+            await archived.set_standard_blob_tier(StandardBlobTier.ARCHIVE)
+            hub = SegmentsHub(bench.hub, lambda _: pytest.fail("nobody is asked"))
+            storage = Asked(client)
+            await Recalls(inside, storage, hub, lambda _: False).recall_forgotten()
+    assert storage.found[f"{inside.jobs_container}/{status_blob(forgotten)}"]
