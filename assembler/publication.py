@@ -79,10 +79,13 @@ class Publication:
         return _names(manifest)[1] if moved else result
 
     async def _publish_aside(self, name: str, manifest: Manifest, result: SealedFile) -> str:
-        if not await self._create(name, manifest, result):
+        while not await self._create(name, manifest, result):
             existing = await self._blobs.facts(self._container, name)
-            if existing is None or existing.metadata.get(_JOB) != manifest.job_id:
-                raise ResultError("RESULT_NAME_TAKEN", f"results/{name} belongs to another job")
+            if existing is None:
+                continue
+            if existing.metadata.get(_JOB) == manifest.job_id:
+                break
+            raise ResultError("RESULT_NAME_TAKEN", f"results/{name} belongs to another job")
         return name
 
     async def _take_over(

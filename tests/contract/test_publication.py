@@ -208,6 +208,20 @@ class Interrupted:
         return call
 
 
+async def test_a_name_that_becomes_free_while_it_is_looked_at_is_taken(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film, recording = version(0), version(1, "film.mov")
+    await bench.publish(film, b"film")
+    await bench.blobs.create(bench.results, own(recording), b"a copy", metadata={})
+    created = Interrupted(monkeypatch, "create")
+    created.then(
+        (bench.results, own(recording)), lambda: bench.blobs.delete(bench.results, own(recording))
+    )
+    assert await bench.publish(recording, b"recording") == own(recording)
+    assert (await bench.contents())[own(recording)] == b"recording"
+
+
 async def test_a_job_deleted_while_its_result_makes_room_for_a_newer_one_leaves_none(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
