@@ -69,6 +69,7 @@ class ForkServer:
                 socket.send_fds(requests, [work], files)
             except (BrokenPipeError, ConnectionResetError):
                 await self.end()
+                self._requests = None  # in case that the next one cannot be started now
                 socket.send_fds(await self._run(), [work], files)
 
     async def _run(self) -> socket.socket:

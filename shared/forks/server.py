@@ -7,12 +7,13 @@ Standard input is the socket that requests come through; when it is closed, the 
 end. The first three files of a request become the fork's standard input, output and error. The
 fourth is its leash: the fork is killed when the other end is shut down, and its process id is
 written to it when the fork has begun, its exit code when it has ended. It is closed without either
-if the machine has no room for the fork.
+if there is no memory, process or file left for the fork.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import selectors
@@ -88,9 +89,12 @@ class _Server:
         if not work:
             self._end()
         try:
+            if len(files) < FILES:  # the kernel leaves out what would be too many open files
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             pid = os.fork()
-        except OSError as error:  # for want of memory or processes, which others have
-            print("a process cannot be started:", error, file=sys.stderr)
+        except OSError as error:  # for want of memory, processes or files, which others have
+            with contextlib.suppress(OSError):  # the disk of a log may be full
+                print("a process cannot be started:", error, file=sys.stderr)
             for file in files:
                 os.close(file)
             return b""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import itertools
 import os
+import resource
+import select
+import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,9 +69,12 @@ async def forked(server: ForkServer) -> AsyncIterator[tuple[Leash, Callable[[], 
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ForkServer]:
-    command = (sys.executable, "-c", PROGRAM, str(tmp_path))
-    async with ForkServer(command, {"PYTHONPATH": str(ROOT)}) as server:
+    async with ForkServer(*_program(tmp_path)) as server:
         yield server
+
+
+def _program(folder: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+    return (sys.executable, "-c", PROGRAM, str(folder)), {"PYTHONPATH": str(ROOT)}
 
 
 async def test_a_fork_that_is_stopped_as_it_ends_takes_no_other_with_it(
@@ -87,10 +97,11 @@ async def test_a_fork_that_is_stopped_as_it_ends_takes_no_other_with_it(
             assert await second.wait() == 0
 
 
+@pytest.mark.parametrize("log", [None, Path("/dev/full")])
 async def test_a_fork_that_the_machine_refuses_takes_no_other_with_it(
-    server: ForkServer, tmp_path: Path
+    tmp_path: Path, log: Path | None
 ) -> None:
-    async with forked(server) as (first, end_first):
+    async with ForkServer(*_program(tmp_path), log) as server, forked(server) as (first, end_first):
         assert await first.begun()
         (tmp_path / "full").touch()
         async with forked(server) as (refused, _):
@@ -100,3 +111,50 @@ async def test_a_fork_that_the_machine_refuses_takes_no_other_with_it(
             for leash, end in ((first, end_first), (second, end_second)):
                 end()
                 assert await leash.wait() == 0
+
+
+async def test_a_request_whose_files_do_not_fit_takes_no_other_fork_with_it(
+    server: ForkServer,
+) -> None:
+    async with forked(server) as (first, end_first):
+        parent = _parent(await first.begun())
+        before = resource.prlimit(parent, resource.RLIMIT_NOFILE)
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, (0, before[1]))
+        async with forked(server) as (refused, _):
+            assert await refused.wait() is None
+        resource.prlimit(parent, resource.RLIMIT_NOFILE, before)
+        async with forked(server) as (second, end_second):
+            assert _parent(await second.begun()) == parent
+            for leash, end in ((first, end_first), (second, end_second)):
+                end()
+                assert await leash.wait() == 0
+
+
+async def test_a_server_that_could_not_be_restarted_is_restarted_with_the_next_fork(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with forked(server) as (first, _):
+        parent = _parent(await first.begun())
+        with os.fdopen(os.pidfd_open(parent)) as ended:
+            os.kill(parent, signal.SIGKILL)
+            await asyncio.to_thread(select.select, [ended], [], [])
+    pairs = itertools.count()
+
+    def pair(kernels: Callable[[], tuple[socket.socket, socket.socket]] = socket.socketpair) -> Any:
+        if next(pairs):
+            raise OSError(errno.EMFILE, "Too many open files")
+        return kernels()
+
+    with monkeypatch.context() as full:
+        full.setattr(socket, "socketpair", pair)
+        with pytest.raises(OSError, match="Too many open files"):
+            async with forked(server):
+                pass
+    async with forked(server) as (second, end_second):
+        end_second()
+        assert await second.wait() == 0
+
+
+def _parent(process: int | None) -> int:
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return int(status.partition("PPid:")[2].split()[0])
