@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,6 +20,7 @@ from shared.contracts.layout import side_blob
 from shared.contracts.manifest import Chunk, Manifest, Source
 from shared.contracts.messages import ChunkReady
 from shared.contracts.style_request import StyleRequest
+from shared.media.containers import is_full
 from shared.media.encodings import smallest_side
 from shared.storage.manifests import store_manifest
 from shared.storage.sealed_files import SealedFile
@@ -148,7 +149,7 @@ class SplitJob:
                     await self._begin()
                     begun = True
                 try:
-                    with work_folder(self._settings.work_dir) as folder:
+                    with _room(self._settings.work_dir) as folder:
                         split = await self._split(folder / "side", pace)
                 except SourceRefused as error:
                     alone = self._try_again(error)
@@ -304,6 +305,22 @@ class SplitJob:
         if style.duration is None and style.max_frames is None:
             end = style.starts_at + self._cuts.end * source.time_base
             yield from style.schedule.unseen(end)
+
+
+@contextmanager
+def _room(work_dir: str | None) -> Iterator[Path]:
+    with ExitStack() as held:
+        try:
+            folder = held.enter_context(work_folder(work_dir))
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise SourceRefused(
+                _NO_SPACE,
+                "The splitter's work folder is full: give it more space, and upload the video "
+                "again.",
+            ) from error
+        yield folder
 
 
 def _root_error(group: BaseExceptionGroup) -> BaseException:

@@ -147,3 +147,32 @@ async def test_a_full_disk_costs_the_splitter_time_and_then_the_videos_that_need
         assert (await bench.sealed(silent.job_id)).frames == 8
         disk.free()
     assert list(disk.folder.iterdir()) == []
+
+
+async def test_a_video_waits_for_a_disk_with_no_room_for_a_folder(
+    storage_connection: str, eventhub_connection: str, disk: Disk
+) -> None:
+    async def allow(files: int) -> None:
+        options = ["-o", f"remount,nr_inodes={files}", str(disk.folder)]
+        await asyncio.to_thread(subprocess.run, ["mount", *options], check=True)
+
+    work = str(disk.folder)
+    async with (
+        bench_of(storage_connection, eventhub_connection, work_dir=work, splits=1) as bench,
+        bench.splitting(),
+    ):
+        disk.fill()
+        # The disk's own folder and what fills it
+        await allow(2)
+        job = await bench.job("waits.mp4", await bench.upload("waits.mp4", 8))
+
+        async def waits() -> bool:
+            assert not bench.failed()
+            split = await bench.progress(job.job_id)
+            return split is not None and split.waiting_for == "space in the splitter's work folder"
+
+        await bench.until(waits)
+        await allow(1000)
+        disk.free()
+        assert (await bench.sealed(job.job_id)).frames == 8
+    assert list(disk.folder.iterdir()) == []
