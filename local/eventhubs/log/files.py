@@ -151,15 +151,15 @@ class Segment:
         self.path = before.rename(before.with_name(segment_name(header)))
         try:
             sync_directory(self.path.parent)
+            os.ftruncate(fd, HEADER_SIZE)
         except OSError:
-            # The next start would complete the restart, and drop what was appended until then.
             self.path = self.path.rename(before)
             raise
-        self.cut(self.header.first_offset)
         self.header, self.end_offset, self.last_ms = header, header.first_offset, header.previous_ms
         for column in (self.sequences, self.offsets, self.times):
             column.clear()
         self.holes.clear()
+        os.fsync(fd)  # the old records must not be there behind the new header
         os.pwrite(fd, header.encode(), 0)
         os.fsync(fd)
 
@@ -238,10 +238,11 @@ def open_segment(path: Path, before: Segment | None) -> Segment:
         header = None
     if header is None or header.first_sequence != sequence:
         written = (before.path if before is not None else path).stat().st_mtime_ns // 1_000_000
-        emptied = header is not None  # the process died in ``restart``
-        header = SegmentHeader(sequence, offset, offset - 1, written if sequence else 0)
-        if not emptied:
+        if header is None:
             _LOGGER.error("the header of %s is damaged, and made again from its name", path)
+        # Otherwise a restart did not get as far as the header, but maybe records were appended.
+        emptied = header is not None and find_record(path.read_bytes(), sequence) is None
+        header = SegmentHeader(sequence, offset, offset - 1, written if sequence else 0)
         with path.open("r+b", buffering=0) as file:
             if emptied:
                 file.truncate(HEADER_SIZE)

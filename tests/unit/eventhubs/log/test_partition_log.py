@@ -266,3 +266,30 @@ def test_a_segment_that_cannot_be_emptied_yet_keeps_what_is_written_to_it(
     # Then it is there
     assert everything(again)[-1] == (1, b"new")
     again.close()
+
+
+@pytest.mark.parametrize("call", ["ftruncate", "fsync", "pwrite"])
+def test_a_segment_that_could_not_be_emptied_completely_keeps_what_comes_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    # Given a disk that fails while a segment is emptied
+    retention = Retention(max_age_ms=100)
+    log = PartitionLog(tmp_path, retention)
+    append(log, [b"old", b"old"], 1)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(OSError, match="input/output error"):
+            log.enforce_retention(now_ms=1_000)
+    # When another event comes, and the broker is started again
+    append(log, [b"new"], 1_001)
+    before = everything(log)
+    log.close()
+    again = PartitionLog(tmp_path, retention)
+    # Then it is there, with its number
+    assert before == everything(again)
+    assert before[-1] == (2, b"new")
+    again.close()
