@@ -130,8 +130,8 @@ class Job:
 
     @property
     def age_s(self) -> float:
-        """Seconds since the job was opened, by the wall clock."""
-        return seconds_between(self.status.started_at, utc_now())
+        """Seconds since the job was opened: not before its upload, whatever the record says."""
+        return min(self.wait_s, seconds_between(self.status.started_at, utc_now()))
 
     @property
     def wait_s(self) -> float:
@@ -212,14 +212,14 @@ class Job:
             "video_name": event.video_name,
             "video_url": event.video_url,
             "style": event.style,
+            "uploaded_at": iso(event.uploaded_at) if event.uploaded_at else "",
         }
         self.status = self.status.model_copy(update=fields)
 
     def start(self, event: SplitStarted) -> None:
         """Note that a splitter has accepted the upload, or begins to split it."""
         if event.upload_event is not None:
-            place = {"upload_event": event.upload_event}
-            self.status = self.status.model_copy(update=place)
+            self.status = self.status.model_copy(update={"upload_event": event.upload_event})
         if self.status.state == "queued" and not event.queued:
             self._update(state="splitting")
 
