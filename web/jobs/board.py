@@ -82,8 +82,8 @@ class Board:
         self._segments = segments
         self._container = container
         self._entries: dict[str, Entry] = {}
-        self._gone: dict[str, tuple[int, str]] = {}
-        """Revision and video of each job that was deleted."""
+        self._gone: dict[str, tuple[int, str, int]] = {}
+        """Of each deleted job: revision, video, and a number above those of the reads before."""
         self._expected: dict[str, float] = {}
         self._woken = asyncio.Event()
         self._looking = asyncio.Lock()
@@ -163,7 +163,7 @@ class Board:
         jobs = [entry.job for entry in self._visible(new, user)]
         gone = (
             job
-            for job, (revision, video) in self._gone.items()
+            for job, (revision, video, _) in self._gone.items()
             if revision > since and user.may_see(video)
         )
         return jobs, list(gone)
@@ -180,7 +180,7 @@ class Board:
     def forget(self, job: str) -> None:
         """Remove a deleted job from the board."""
         if (entry := self._entries.pop(job, None)) is not None:
-            self._gone[job] = (self._next(), entry.status.video_name)
+            self._gone[job] = (self._next(), entry.status.video_name, next(self._numbers))
 
     def _under_way(self, now: float) -> list[str]:
         since = now - _EXPECTED_S
@@ -232,6 +232,8 @@ class Board:
             if (status := readable_status(stored.data)) is None:
                 return  # of a later version, or not a record: it cannot be shown
             split = await self._split(status)
+            if job in self._gone and self._gone[job][2] > number:
+                return  # a read that began before the deletion
             if (entry := self._entries.get(job)) is None:
                 entry = Entry(status, "", job_of(status, split), 0)
                 # A job that had ended before the first query cannot be watched while it is painted.
