@@ -86,12 +86,12 @@ class HubWatch:
         """
         try:
             seen = await measure_backlog(self._client, self._blobs, self._settings)
-        except StylestreamError:
+        except Exception:
             self.newest_s = None
             raise
+        self.newest_s = seen.newest_s
         age_s = await self._age_s(seen)
         self._metrics.hub(self._reader.service, seen, age_s, self._reader.retention_s)
-        self.newest_s = seen.newest_s
 
     async def _age_s(self, seen: Backlog) -> float:
         waiting = [one for one in seen.partitions if one.waiting]

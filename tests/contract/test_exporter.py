@@ -13,7 +13,9 @@ from azure.eventhub import EventData
 from azure.storage.blob.aio import BlobServiceClient
 from prometheus_client import CollectorRegistry
 
-from exporter.service import export
+from exporter import service
+from exporter.metrics import ExporterMetrics
+from exporter.service import HubWatch, export, readers
 from exporter.settings import ExporterSettings
 from local.stack import CONTAINERS
 from shared.hubs.delivery import Delivery
@@ -183,3 +185,29 @@ async def test_an_unavailable_hub_is_reported_as_unavailable(exporter: Exporter)
     assert "hub of splitter: cannot" in exporter.health.ready[1]
     # What was seen before stays, with its time.
     assert exporter.of("splitter", "backlog_events") == 0
+
+
+async def test_uploads_are_judged_by_the_newest_event_that_is_known_whatever_fails(
+    exporter: Exporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, metrics = exporter.settings, ExporterMetrics(CollectorRegistry())
+    blobs = BlobStore(await exporter.clients.storage())
+    client = await exporter.clients.keep(
+        await exporter.clients.onlooker(settings.uploads_hub, settings.onlooker_group)
+    )
+    hub = HubWatch(readers(settings)[0], client, blobs, settings, metrics)
+    await hub.measure()
+    assert hub.newest_s == 0
+
+    async def fail(*_: object) -> float:
+        raise ValueError("unforeseen")
+
+    await exporter.send("uploads", "an announcement")
+    monkeypatch.setattr(service, "oldest_s", fail)
+    with pytest.raises(ValueError, match="unforeseen"):
+        await hub.measure()
+    assert hub.newest_s
+    monkeypatch.setattr(service, "measure_backlog", fail)
+    with pytest.raises(ValueError, match="unforeseen"):
+        await hub.measure()
+    assert hub.newest_s is None
