@@ -150,10 +150,14 @@ the claims apart: everything that it starts inherits its context variables."""
 
 
 def _body(event: EventData) -> bytes:
-    # Foreign events may hold AMQP values or sequences; as text, they fail where others are decoded.
-    if event.body_type is AmqpMessageBodyType.DATA:
-        return b"".join(cast("Iterable[bytes]", event.body))
-    return str(event.body).encode()
+    # Foreign events may hold AMQP values or sequences, or data that is none, which the SDK does not
+    # check; as text, they fail where others are decoded.
+    if event.body_type is AmqpMessageBodyType.VALUE:
+        return str(event.body).encode()
+    parts = list(cast("Iterable[object]", event.body))
+    if all(isinstance(part, bytes) for part in parts):
+        return b"".join(cast("list[bytes]", parts))
+    return str(parts).encode()
 
 
 Handler = Callable[[Delivery], Awaitable[None]]

@@ -113,9 +113,14 @@ def sending(hub: str, partition_id: str | None) -> Iterator[dict[str, str]]:
         yield _spans.inject()
 
 
-def extract(properties: Mapping[str | bytes, object] | None) -> dict[str, str]:
-    """Return an event's trace headers; foreign senders may have written them as bytes."""
-    found = {_text(name): _text(value) for name, value in (properties or {}).items()}
+def extract(properties: object) -> dict[str, str]:
+    """Return an event's trace headers; foreign senders may have written them as bytes.
+
+    ``properties`` need not be a map: the SDK passes on whatever was sent as such.
+    """
+    if not isinstance(properties, Mapping):
+        return {}
+    found = {_text(name): _text(value) for name, value in properties.items()}
     return {name: found[name] for name in _HEADERS if name in found}
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import weakref
+from typing import Any
 
+import pytest
 from azure.eventhub import EventData
 from azure.eventhub._pyamqp.message import Message
 from azure.eventhub.aio import PartitionContext
@@ -34,3 +36,21 @@ def test_only_the_position_of_a_finished_event_behind_an_open_one_is_kept() -> N
     place = partition.watermark.take()
     assert place is not None
     assert place.sequence_number == 99
+
+
+@pytest.mark.parametrize(
+    ("sections", "body"),
+    [
+        ({"data": [b"in ", b"parts"]}, b"in parts"),
+        ({"data": ["text"]}, b"['text']"),
+        ({"value": {"a": 1}}, b"{'a': 1}"),
+        ({"sequence": [[1, 2]]}, b"[[1, 2]]"),
+        ({"data": [b"{}"], "application_properties": ["no", "map"]}, b"{}"),
+    ],
+)
+def test_an_event_is_taken_up_whatever_its_sections_hold(
+    sections: dict[str, Any], body: bytes
+) -> None:
+    partition = OwnedPartition(PartitionContext("hubs", "segments", "group", "0", None))
+    delivery = partition.delivery(EventData._from_message(Message(**sections)))
+    assert (delivery.body, delivery.origin.carrier) == (body, {})
