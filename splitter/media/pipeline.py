@@ -211,7 +211,8 @@ class _Pipeline:
                 self._uncut.append(frame)
                 self._count(frame, 1)
             else:
-                self._error = error
+                # A picture that could not be cut comes before the end or the error found here.
+                self._error = self._error or error
                 self._reading.is_over = True
 
     def _cut_one(self) -> None:

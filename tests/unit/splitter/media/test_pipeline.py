@@ -145,6 +145,38 @@ def test_an_encoder_s_error_comes_after_the_chunks_before_it(monkeypatch):
             next(chunks)
 
 
+def test_a_picture_s_error_is_not_lost_when_the_file_ends_at_that_moment(monkeypatch):
+    # Given a picture that cannot be converted, and a file that ends before that is known
+    reads_on, has_failed, has_ended = (threading.Event() for _ in range(3))
+    line = pipeline._Pipeline
+    read_one, cut_one = line._read_one, line._cut_one
+
+    def read_and_tell(self):
+        read_one(self)
+        if self._reading.is_over:
+            has_ended.set()
+
+    def cut_and_tell(self):
+        cut_one(self)
+        has_failed.set()
+        assert has_ended.wait(60)
+
+    def refuse(_cutter, _frame):
+        assert reads_on.wait(60)
+        raise SourceRefused("UNSUPPORTED_PICTURE", "it cannot be converted")
+
+    def frames():
+        yield from pictures(1)
+        reads_on.set()
+        assert has_failed.wait(60)
+
+    monkeypatch.setattr(line, "_read_one", read_and_tell)
+    monkeypatch.setattr(line, "_cut_one", cut_and_tell)
+    monkeypatch.setattr(Cutter, "take", refuse)
+    with Crew(2) as crew, pytest.raises(SourceRefused, match="cannot be converted"):
+        list(encoded(frames(), cutter_for(4), crew, 2**30))
+
+
 def pictures(count, size=(64, 48)):
     for number in range(count):
         frame = av.VideoFrame.from_ndarray(number_picture(number, *size), format="gray")
