@@ -47,8 +47,7 @@ def work_folder(parent: str | None) -> Iterator[Path]:
         try:
             yield folder
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(folder)
+            _remove(folder)
 
 
 def lasting_work_folder() -> Path:
@@ -56,6 +55,13 @@ def lasting_work_folder() -> Path:
     held = contextlib.ExitStack()
     atexit.register(held.close)
     return held.enter_context(work_folder(None))
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder as far as possible: that some of it stays must not make its work fail."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        log.warning("work folder not removed; a service that starts does it", folder=str(folder))
 
 
 def sweep_work_folders(parent: str | None) -> int:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from shared.storage.work_folders import sweep_work_folders, work_folder
 
 ROOT = Path(__file__).resolve().parents[4]
 HOLD = """
 import sys, time
+import pytest
+
 from shared.storage.work_folders import work_folder
 with work_folder(sys.argv[1]) as folder:
     (folder / "side").write_bytes(bytes(1000))
@@ -85,4 +90,26 @@ def test_a_folder_is_not_swept_while_it_is_made(tmp_path: Path) -> None:
         finally:
             ended.set()
         sweeper.result()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_work_does_not_fail_because_its_folder_cannot_be_removed(tmp_path: Path) -> None:
+    with work_folder(str(tmp_path)) as folder:
+        folder.rename(tmp_path / "moved")
+        folder.write_bytes(b"no folder")
+
+
+def test_a_file_that_is_gone_while_its_folder_is_removed_leaves_nothing_else_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = os.unlink
+
+    def unlink_twice(name: str, *, dir_fd: int | None = None) -> None:
+        unlink(name, dir_fd=dir_fd)
+        unlink(name, dir_fd=dir_fd)
+
+    with work_folder(str(tmp_path)) as folder:
+        for name in ("one", "two"):
+            (folder / name).touch()
+        monkeypatch.setattr(os, "unlink", unlink_twice)
     assert list(tmp_path.iterdir()) == []
