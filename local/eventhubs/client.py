@@ -7,6 +7,7 @@ how requests are answered. Sockets and clocks are its connection's business.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Final, Protocol
 from local.eventhubs import addresses
 from local.eventhubs.amqp.errors import (
     ARGUMENT_ERROR,
+    INTERNAL_ERROR,
     INVALID_FIELD,
     NOT_ALLOWED,
     NOT_IMPLEMENTED,
@@ -35,6 +37,7 @@ from local.eventhubs.hub import Hub, Partition
 from local.eventhubs.nodes import answer_cbs, answer_management
 from local.eventhubs.pump import Outlet, ReaderPump
 
+_LOGGER: Final = logging.getLogger(__name__)
 _ANY_SIZE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _EPOCH: Final = "com.microsoft:epoch"
 _TIMEOUT: Final = "com.microsoft:timeout"
@@ -140,6 +143,9 @@ class Client:
                 self._attach_reader(link)
         except LinkFault as fault:
             link.refuse(fault)
+        except OSError as error:  # such as that no more files can be opened
+            _LOGGER.error("cannot attach a link to %s: %r", link.address, error)
+            link.refuse(LinkFault(INTERNAL_ERROR, "The events could not be read."))
 
     def drop_links(self, links: tuple[Link, ...]) -> None:
         """Release what links held, if anything."""

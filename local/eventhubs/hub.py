@@ -82,8 +82,12 @@ class Partition:
         self._log.close()
 
     def _write(self) -> None:
-        job = self._log.take_staged()
         callbacks, self._staged = self._staged, []
+        try:
+            job = self._log.take_staged()
+        except OSError as error:  # such as that no more files can be opened
+            self._refuse(callbacks, error)
+            return
         if job is None:
             # Empty batches are not stored.
             for done in callbacks:
@@ -100,14 +104,7 @@ class Partition:
     ) -> None:
         self._writing = None
         if error is not None:
-            _LOGGER.error("cannot write to partition %s: %r", self.name, error)
-            # The numbers of what was staged behind the failed write continue from it.
-            callbacks += self._staged
-            self._staged = []
-            self._log.roll_back()
-            fault = LinkFault(INTERNAL_ERROR, "The event could not be stored.")
-            for done in callbacks:
-                done(fault)
+            self._refuse(callbacks, error)
             return
         self._log.commit(job)
         if self._staged:
@@ -117,6 +114,16 @@ class Partition:
         waiting, self._waiting = self._waiting, set()
         for wake in waiting:
             wake()
+
+    def _refuse(self, callbacks: list[Published], error: BaseException) -> None:
+        _LOGGER.error("cannot write to partition %s: %r", self.name, error)
+        # The numbers of what was staged behind the failed write continue from it.
+        callbacks += self._staged
+        self._staged = []
+        self._log.roll_back()
+        fault = LinkFault(INTERNAL_ERROR, "The event could not be stored.")
+        for done in callbacks:
+            done(fault)
 
     # -- reading ------------------------------------------------------------------------
 
