@@ -40,6 +40,7 @@ _DISCOVERY_S: Final = 2.0
 """How often all jobs are listed, which finds new and deleted ones."""
 
 _READS_AT_ONCE: Final = 16
+"""Records that are read, and jobs whose segments are listed, at the same time."""
 
 
 @dataclass(slots=True)
@@ -258,7 +259,8 @@ class Board:
 
     async def _watch(self, entry: Entry) -> None:
         ended = entry.status.ended
-        index = await self._segments.index(entry.status.job_id, ended=ended)
+        async with self._reads:
+            index = await self._segments.index(entry.status.job_id, ended=ended)
         playable = float(index.playable_s)
         entry.playable.see(time.monotonic(), playable)
         live = entry.job.live.model_copy(

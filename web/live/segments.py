@@ -28,7 +28,10 @@ _EAGER_S: Final = 0.1
 
 _THOUSAND: Final = 1000
 _REMEMBERED: Final = 1000
-"""Jobs whose index is kept."""
+"""Jobs whose index is kept, and all open ones that somebody asks for."""
+
+_ASKED_FOR_S: Final = 60.0
+"""How long after a query an open job counts as asked for."""
 
 
 class Segments:
@@ -52,9 +55,13 @@ class Segments:
         """Return what is painted of a job; of one that has ``ended``, all that ever will be."""
         followed = self._followed.setdefault(job, _Followed(self._blobs, self._container, job))
         self._followed.move_to_end(job)
-        if len(self._followed) > _REMEMBERED:
+        followed.asked = time.monotonic()
+        while len(self._followed) > _REMEMBERED and not self._is_oldest_needed():
             self._followed.popitem(last=False)
         return await followed.refresh(ended=ended)
+
+    def _is_oldest_needed(self) -> bool:
+        return next(iter(self._followed.values())).is_needed()
 
     def _fits(self, job: str, metadata: Mapping[str, str]) -> bool:
         followed = self._followed.get(job)
@@ -136,6 +143,11 @@ class _Followed:
         self._complete = False
         """Whether storage was queried after the job's end."""
         self._looking = asyncio.Lock()
+        self.asked = float("-inf")
+
+    def is_needed(self) -> bool:
+        """Return whether dropping it would have an open job's segments listed from the first on."""
+        return not self._complete and time.monotonic() - self.asked < _ASKED_FOR_S
 
     async def refresh(self, *, ended: bool) -> Index:
         async with self._looking:
