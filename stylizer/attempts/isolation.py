@@ -55,6 +55,9 @@ class IsolatedPainter:
 
     def __init__(self, child: Process) -> None:
         self._child = child
+        assert child.stderr is not None
+        # Read from the beginning: a full pipe that is not read would hold the child up.
+        self._stderr = asyncio.create_task(child.stderr.read())
 
     @classmethod
     async def start(
@@ -96,16 +99,13 @@ class IsolatedPainter:
 
     async def _hand_over(self, chunk: bytes) -> None:
         child = self._child
-        assert child.stdin is not None
         assert child.stdout is not None
         try:
             async with asyncio.timeout(_START_S):
-                with contextlib.suppress(ConnectionError):  # from a child that has ended
-                    child.stdin.write(chunk)
-                    await child.stdin.drain()
+                await self._tell(chunk)
                 if await child.stdout.readline() == READY:
                     return
-                _, err = await child.communicate()
+                _, err = await self._ending()
         except TimeoutError as error:
             raise NotStarted(f"the process did not start within {_START_S:g} s") from error
         raise NotStarted(": ".join(["the process did not start", *_last_words(child, err)]))
@@ -119,7 +119,8 @@ class IsolatedPainter:
         """
         try:
             async with asyncio.timeout(deadline_s):
-                out, err = await self._child.communicate(BEGIN)
+                await self._tell(BEGIN)
+                out, err = await self._ending()
         except TimeoutError as error:
             raise AttemptFailed(f"it was not painted within {deadline_s:g} s") from error
         if self._child.returncode == 0:
@@ -127,6 +128,19 @@ class IsolatedPainter:
         cause, *tail = _last_words(self._child, err)
         sentence = f"the process that painted it ended with {cause}"
         raise AttemptFailed(sentence, ": ".join([sentence, *tail]))
+
+    async def _tell(self, data: bytes) -> None:
+        assert self._child.stdin is not None
+        with contextlib.suppress(ConnectionError):  # from a child that has ended
+            self._child.stdin.write(data)
+            await self._child.stdin.drain()
+
+    async def _ending(self) -> tuple[bytes, bytes]:
+        """Return the rest of what the child writes to its output, and all of its errors."""
+        assert self._child.stdout is not None
+        out, err = await self._child.stdout.read(), await self._stderr
+        await self._child.wait()
+        return out, err
 
     @property
     def pid(self) -> int:
@@ -147,6 +161,7 @@ class IsolatedPainter:
         transport = self._child._transport  # type: ignore[attr-defined]  # noqa: SLF001
         transport.close()
         await self._child.wait()
+        self._stderr.cancel()
 
 
 def _segment(out: bytes) -> bytes:

@@ -94,6 +94,16 @@ async def test_failures_in_isolation_are_reported_and_hold_up_nobody(
     assert detail in failed.value.detail
 
 
+async def test_a_child_may_write_more_than_a_pipe_holds_before_it_is_ready(
+    child: Callable[[str], None],
+) -> None:
+    child(f"sys.stderr.write('x' * 2**20 + chr(10)); {HAS_THE_CHUNK}; sys.exit('no paint')")
+    async with await IsolatedPainter.start("paint", chunk(), b"frames") as painter:
+        with pytest.raises(AttemptFailed) as failed:
+            await painter.segment(PATIENCE_S)
+    assert failed.value.detail.endswith("exit code 1: no paint")
+
+
 async def test_a_child_that_is_not_needed_ends_with_its_context() -> None:
     async with await IsolatedPainter.start("pass_through", chunk(), b"frames") as painter:
         process = psutil.Process(painter.pid)
