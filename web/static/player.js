@@ -3,6 +3,8 @@ import { get, patiently, pause, Refused } from "./api.js";
 import { Playback, Unplayable } from "./playback.js";
 
 const AHEAD_S = 45;
+// What is being shown is always wanted.
+const LEAST_AHEAD_S = 1;
 const BEHIND_S = 60;
 // As exactly as browsers say where something buffered ends.
 const EDGE_S = 0.01;
@@ -72,13 +74,15 @@ export class LivePlayer extends Playback {
     const data = await this.#fetch(`live/${number}.m4s`);
     // Meanwhile the viewer may have gone elsewhere.
     if (number !== this.#next) return true;
-    const fits = await this.#append(data);
+    const { start_s, duration_s } = this.#segments[number];
+    const fits = await this.#append(data, start_s + duration_s);
+    if (number !== this.#next) return true;
     if (!fits) {
       // There is room for it once a part of what lies ahead was shown.
-      this.#ahead = 0.8 * (this.#segments[number].start_s - this.video.currentTime);
+      this.#ahead = Math.max(LEAST_AHEAD_S, 0.8 * (start_s - this.video.currentTime));
       return false;
     }
-    if (number === this.#next) this.#next++;
+    this.#next++;
     return true;
   }
 
@@ -135,13 +139,17 @@ export class LivePlayer extends Playback {
     return this.#segments[this.#next].start_s < at + this.#ahead;
   }
 
-  // False where the browser has no room for it.
-  async #append(data) {
+  // False where the browser has no room for it, even in place of what lies after `end`: the viewer went back.
+  async #append(data, end = Infinity) {
     await this.#idle();
     await this.#tidy();
     if (!this.#fit(data)) {
       await this.#remove(0, this.video.currentTime - 5);
-      if (!this.#fit(data)) return false;
+      if (!this.#fit(data)) {
+        const { buffered } = this.#buffer;
+        if (buffered.length) await this.#remove(end, buffered.end(buffered.length - 1));
+        if (!this.#fit(data)) return false;
+      }
     }
     await this.#idle();
     return true;

@@ -201,8 +201,11 @@ class FakeVideo extends EventTarget {
   load() {}
 }
 
-function sourceOf(video, { room = Infinity } = {}) {
+// Without room for segments `room` ahead of the picture, or for more than `most`.
+function sourceOf(video, { room = Infinity, most = Infinity } = {}) {
   const appended = [];
+  const held = new Set();
+  if (most < Infinity) Object.defineProperty(video, "buffered", { get: () => rangesOf(held) });
   class Buffer extends EventTarget {
     updating = false;
     get buffered() {
@@ -210,16 +213,21 @@ function sourceOf(video, { room = Infinity } = {}) {
     }
     appendBuffer(data) {
       const number = Number(new TextDecoder().decode(data));
-      if (number - video.currentTime >= room) throw new DOMException("full", "QuotaExceededError");
+      if (number - video.currentTime >= room || held.size >= most) throw new DOMException("full", "QuotaExceededError");
       this.updating = true;
       setImmediate(() => {
         this.updating = false;
         appended.push(number);
-        if (number >= 0) video.end = number + 1;
+        if (number >= 0) {
+          video.end = number + 1;
+          held.add(number);
+        }
         this.dispatchEvent(new Event("updateend"));
       });
     }
-    remove() {}
+    remove(from, to) {
+      for (const number of held) if (number >= from && number + 1 <= to) held.delete(number);
+    }
   }
   class Source extends EventTarget {
     readyState = "open";
@@ -238,6 +246,13 @@ function sourceOf(video, { room = Infinity } = {}) {
   globalThis.window = { MediaSource: Source };
   URL.createObjectURL = () => "blob:it";
   return appended;
+}
+
+function rangesOf(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const starts = sorted.filter((number) => !numbers.has(number - 1));
+  const ends = sorted.filter((number) => !numbers.has(number + 1));
+  return { length: starts.length, start: (i) => starts[i], end: (i) => ends[i] + 1 };
 }
 
 // A job of which all segments are painted; its header has the number -1.
@@ -272,6 +287,27 @@ test("what the browser has no room for is appended when there is", async () => {
   player.close();
   assert.equal(lost, null);
   assert.deepEqual(appended.slice(1), [...Array(40).keys()]);
+});
+
+test("a picture that the viewer goes back to takes the room of what lies ahead of it", async () => {
+  const video = new FakeVideo();
+  const appended = sourceOf(video, { most: 20 });
+  answers = painted(100);
+  const player = new LivePlayer(video, "job", () => 100);
+  video.currentTime = 60;
+  video.dispatchEvent(new Event("seeking"));
+  await ticks(400);
+  assert.ok(appended.includes(60));
+  appended.length = 0;
+  video.currentTime = 30;
+  video.dispatchEvent(new Event("seeking"));
+  await ticks(400);
+  player.close();
+  assert.ok(appended.length > 5);
+  assert.deepEqual(
+    appended,
+    appended.map((_, place) => 30 + place),
+  );
 });
 
 test("a picture that waits again and again does not throw away what it waits for", async () => {
