@@ -107,11 +107,16 @@ class TrackCopier:
         try:
             self._take(copy, packet)
         except Exception as error:
-            if isinstance(error, MemoryError | SourceRefused) or is_full(error):
-                raise
-            copy.unusable = True
-            which = f"{copy.stream.type} track {packet.stream_index}"
+            self._give_up(copy, error)
+
+    def _give_up(self, copy: TrackCopy, error: Exception) -> None:
+        """Leave out the rest of a track; raise an ``error`` that is not the track's."""
+        if isinstance(error, MemoryError | SourceRefused) or is_full(error):
+            raise error
+        if not copy.unusable:
+            which = f"{copy.stream.type} track {copy.carried.stream.index}"
             self._losses.append(f"{which} cannot be read to the end: the rest is left out")
+        copy.unusable = True
 
     def _take(self, copy: TrackCopy, packet: Packet[Stream]) -> None:
         if packet.is_discard and copy.presents:
@@ -168,8 +173,11 @@ class TrackCopier:
         return None if self._file is None else self._file.seal()
 
     def _flush(self, copy: TrackCopy) -> None:
-        for packet in copy.flushed():
-            self._write_or_hold(copy, packet)
+        try:
+            for packet in copy.flushed():
+                self._write_or_hold(copy, packet)
+        except Exception as error:
+            self._give_up(copy, error)
         if copy.recoder is not None:
             self._lost += copy.recoder.undecodable
             self._losses += copy.recoder.losses()

@@ -188,6 +188,18 @@ def test_subtitles_shown_at_once_share_samples_of_mp4_text(make, split_video, cu
     assert not found.end.warnings
 
 
+def test_text_of_impossible_length_at_the_end_costs_only_its_track(make, split_video):
+    # Given subtitles whose duration is damaged, or unknown to the program that wrote it
+    cues = [(0, 500, "A"), *((at, at + 2**63 - 1, "B") for at in (500, 510, 520))]
+    found = split_video(with_text(make, "matroska", "subrip", lines=cues))
+    # Then the rest is all there when that is found out, behind the last packet
+    assert found.end.frames == 30
+    assert make.packets(found.side)
+    assert found.end.warnings[0] == (
+        "subtitle track 2 cannot be read to the end: the rest is left out"
+    )
+
+
 def test_plain_text_is_copied_into_matroska(make, split_video):
     data = with_text(make, "matroska", "subrip", sound="pcm_s16le")
     found = split_video(data)
