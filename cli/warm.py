@@ -141,7 +141,8 @@ def _sweep() -> None:
             if not (folder / STATE_FILE).exists():  # it is starting
                 continue
             try:
-                lock(folder, fcntl.LOCK_EX, held)
+                # Shared, so that whoever looks for a stack meanwhile does not take it for running.
+                lock(folder, fcntl.LOCK_SH, held)
             except OSError:
                 continue
             _remove(folder)
