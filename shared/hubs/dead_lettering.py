@@ -110,7 +110,8 @@ class DeadLettering:
 
     async def _try(self, delivery: Delivery, error: Exception) -> bool:
         try:
-            await self._retry(lambda: self._dead_letters.store(delivery, error))
+            # Without patience, because we have more, and say what we wait for.
+            await self._retry(lambda: self._dead_letters.store(delivery, error), patience_s=0)
         except Exception as problem:
             log.error(
                 "event cannot be moved to the dead letters", exc_info=problem, **_place(delivery)

@@ -33,6 +33,7 @@ from splitter.metrics import SplitterMetrics
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
 REFUSED = "Storage never takes such a name"
+MISSING = "there-is-no-such-container"
 LETTERS = 10
 
 
@@ -50,8 +51,9 @@ async def fail(_: Delivery) -> None:
     raise ValueError("foreign")
 
 
+@pytest.mark.parametrize("into", [REFUSED, MISSING])
 async def test_a_dead_letter_that_cannot_be_stored_is_retried_until_it_can(
-    storage_connection: str, monkeypatch: pytest.MonkeyPatch
+    storage_connection: str, monkeypatch: pytest.MonkeyPatch, into: str
 ) -> None:
     monkeypatch.setattr(module, "RETRY_INTERVAL_S", 0.05)
     health, owned, refused = Health(), partition(), asyncio.Event()
@@ -64,7 +66,7 @@ async def test_a_dead_letter_that_cannot_be_stored_is_retried_until_it_can(
     async with storage_client(storage_connection, None, None) as client:
         container = f"t{uuid.uuid4().hex[:8]}"
         await client.create_container(container)
-        letters = DeadLetters(BlobStore(client), REFUSED, "frames")
+        letters = DeadLetters(BlobStore(client), into, "frames")
         metrics = SplitterMetrics(CollectorRegistry())
         workers = Workers(1, fail, DeadLettering(letters, metrics, report), metrics)
         await workers.take(owned.delivery(EventData(b"foreign")))
@@ -93,8 +95,9 @@ async def test_an_event_of_a_recreated_hub_is_stored_beside_one_of_the_same_plac
     assert len(found) == 2
 
 
+@pytest.mark.parametrize("into", [REFUSED, MISSING])
 async def test_a_service_that_drains_leaves_such_an_event_to_the_next(
-    storage_connection: str,
+    storage_connection: str, into: str
 ) -> None:
     owned, refused = partition(), asyncio.Event()
 
@@ -103,7 +106,7 @@ async def test_a_service_that_drains_leaves_such_an_event_to_the_next(
             refused.set()
 
     async with storage_client(storage_connection, None, None) as client:
-        letters = DeadLetters(BlobStore(client), REFUSED, "frames")
+        letters = DeadLetters(BlobStore(client), into, "frames")
         metrics = SplitterMetrics(CollectorRegistry())
         workers = Workers(1, fail, DeadLettering(letters, metrics, report), metrics)
         await workers.take(owned.delivery(EventData(b"foreign")))
