@@ -11,9 +11,10 @@ import asyncio
 import logging
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 from weakref import WeakValueDictionary
@@ -90,8 +91,7 @@ class Partition:
             return
         if job is None:
             # Empty batches are not stored.
-            for done in callbacks:
-                done(None)
+            _call_each(partial(done, None) for done in callbacks)
             return
         loop = asyncio.get_running_loop()
         self._writing = loop.run_in_executor(self._pool, job.run)
@@ -109,11 +109,9 @@ class Partition:
         self._log.commit(job)
         if self._staged:
             self._write()
-        for done in callbacks:
-            done(None)
+        _call_each(partial(done, None) for done in callbacks)
         waiting, self._waiting = self._waiting, set()
-        for wake in waiting:
-            wake()
+        _call_each(waiting)
 
     def _refuse(self, callbacks: list[Published], error: BaseException) -> None:
         _LOGGER.error("cannot write to partition %s: %r", self.name, error)
@@ -122,8 +120,7 @@ class Partition:
         self._staged = []
         self._log.roll_back()
         fault = LinkFault(INTERNAL_ERROR, "The event could not be stored.")
-        for done in callbacks:
-            done(fault)
+        _call_each(partial(done, fault) for done in callbacks)
 
     # -- reading ------------------------------------------------------------------------
 
@@ -236,6 +233,15 @@ class Hub:
             message = f"The consumer group '{group}' of '{self.name}' could not be found."
             raise LinkFault(NOT_FOUND, message)
         return self._seats.setdefault((group, partition), ReaderSeats())
+
+
+def _call_each(callbacks: Iterable[Callable[[], None]]) -> None:
+    for call in callbacks:
+        try:
+            call()
+        except Exception:
+            # A bug may cost one client its answer, but must not hold up the others.
+            _LOGGER.exception("a client was not told of a commit")
 
 
 def _beyond(what: str, value: int, last: int) -> LinkFault:

@@ -71,7 +71,7 @@ class ReaderPump:
                     self._caught_up()
                     return
             self._scheduled = asyncio.get_running_loop().call_soon(self.run)
-        except OSError as error:
+        except Exception as error:  # whatever it is, the reader must not wait in vain
             _LOGGER.error("cannot read partition %s: %r", self._partition.name, error)
             self._link.detach(LinkFault(INTERNAL_ERROR, "The events could not be read."))
             self._outlet.flush()

@@ -319,3 +319,23 @@ async def test_an_expired_token_detaches_its_links(hubs: Any, connect: Any) -> N
     await wire.until(0x12)
     detached = await wire.until(0x16)
     assert detached.fields[2].value[0] == "amqp:unauthorized-access"
+
+
+async def test_a_waiting_reader_is_told_that_an_event_cannot_be_sent(
+    tmp_path: Path, connect: Any
+) -> None:
+    async with EventHubs(tmp_path, hubs={"frames": 1}) as server:
+        wire = await connect(server.port)
+        await wire.open()
+        await wire.begin()
+        await wire.authorize("frames")
+        wire.attach("in", 2, reading("frames"), receive=True)
+        wire.send(Flow(1, 5000, 10, 5000, 2, 0, 100))
+        await publish(wire, "frames", [data(b"good")])
+        # One that an earlier release has stored
+        unreadable = b"\x00\x53\x72\xc1\x02\x02\xff" + data(b"bad")
+        assert server._broker
+        partition = server._broker.hub("frames").partition("0")
+        partition.publish([unreadable], None, lambda _: None)
+        detached = await wire.until(0x16)
+        assert detached.fields[2].value[0] == "amqp:internal-error"
