@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
@@ -16,7 +17,6 @@ from web.models import Asked, LivePicture, Segment
 from web.problems import not_found
 from web.studio import Studio
 
-_FOR_EVER: Final = {"Cache-Control": "private, max-age=31536000, immutable"}
 _NOTHING: Final = "nothing of the job is painted yet, or it has ended a while ago: see its result"
 
 
@@ -58,7 +58,7 @@ async def send_playlist(studio: Studio, request: web.Request) -> web.StreamRespo
 async def send_init(studio: Studio, request: web.Request) -> web.StreamResponse:
     """Send the header of the job's fragments."""
     entry = await entry_of(studio, request)
-    return _fragment(await studio.segments.init(entry.job.id))
+    return _fragment(request, await studio.segments.init(entry.job.id))
 
 
 async def send_fragment(studio: Studio, request: web.Request) -> web.StreamResponse:
@@ -66,13 +66,18 @@ async def send_fragment(studio: Studio, request: web.Request) -> web.StreamRespo
     entry = await entry_of(studio, request)
     studio.metrics.segment()
     number = int(request.match_info["number"])
-    return _fragment(await studio.segments.fragment(entry.job.id, number))
+    return _fragment(request, await studio.segments.fragment(entry.job.id, number))
 
 
-def _fragment(data: bytes | None) -> web.Response:
+def _fragment(request: web.Request, data: bytes | None) -> web.Response:
     if data is None:
         raise not_found(_NOTHING)
-    return web.Response(body=data, content_type="video/mp4", headers=_FOR_EVER)
+    etag = hashlib.sha256(data).hexdigest()
+    # Browsers ask whether it is still the same, because a segment may be painted again.
+    headers = {"Cache-Control": "private, no-cache", "ETag": f'"{etag}"'}
+    if any(known.value in (etag, "*") for known in request.if_none_match or ()):
+        return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return web.Response(body=data, content_type="video/mp4", headers=headers)
 
 
 _MISSING: Final = (HTTPStatus.NOT_FOUND,)

@@ -8,7 +8,7 @@ from io import BytesIO
 
 import av
 import pytest
-from studio_bench import FRAME, body, problem
+from studio_bench import FRAME, body, opened, problem
 from videos import number_of
 
 from shared.contracts.layout import chunk_blob, status_blob
@@ -39,7 +39,7 @@ async def test_segments_without_a_gap_can_be_played(studio):
         stream = b""
         for name in ("init.mp4", "0.m4s", "1.m4s"):
             async with session.get(f"/api/jobs/{job}/live/{name}") as answer:
-                assert "immutable" in answer.headers["Cache-Control"]
+                assert answer.headers["Cache-Control"] == "private, no-cache"
                 stream += await answer.read()
         async with session.get(f"/api/jobs/{job}/live.m3u8") as answer:
             playlist = await answer.text()
@@ -102,6 +102,28 @@ async def test_a_segment_that_does_not_match_the_first_is_shown_once_it_was_pain
         await until(session, [0, 1, 2])
         async with session.get(f"/api/jobs/{job}/live/1.m4s") as answer:
             assert answer.status == 200
+
+
+async def test_a_browser_does_not_keep_a_segment_that_was_painted_again(
+    storage_connection, monkeypatch
+):
+    """A stylizer replaces one of another encoder, or of another version of the style."""
+    monkeypatch.setattr("web.studio._MIB", 0)  # so that the studio keeps one fragment
+    async with opened(storage_connection) as studio, studio.session() as session:
+        job = (await studio.job()).job_id
+        first = f"/api/jobs/{job}/live/0.m4s"
+        for number in (0, 1):
+            await studio.segment(job, number)
+        async with session.get(first) as answer:
+            known = {"If-None-Match": answer.headers["ETag"]}
+            before = await answer.read()
+        async with session.get(first, headers=known) as answer:
+            assert (answer.status, await answer.read()) == (304, b"")
+        await studio.segment(job, 0, frames=2)
+        await body(session, f"/api/jobs/{job}/live/1.m4s")  # takes the room of the first one
+        async with session.get(first, headers=known) as answer:
+            assert answer.status == 200
+            assert await answer.read() != before
 
 
 async def test_many_viewers_of_one_fragment_ask_storage_once(studio, monkeypatch):
