@@ -24,7 +24,7 @@ class WriteReports:
     def __init__(self) -> None:
         self._waiting: list[tuple[Callable[[str], bool], asyncio.Event]] = []
         self._read_end = self.pipe = -1
-        """``pipe`` is the end that every Azurite gets which is started meanwhile."""
+        """``pipe`` is the end for every Azurite that is started meanwhile."""
 
     def __enter__(self) -> Self:
         self._read_end, self.pipe = os.pipe()

@@ -6,8 +6,8 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from cli.meter import Meter
 from cli.parser import suggestion
@@ -15,7 +15,7 @@ from cli.progress import JobProgress
 from cli.report import Report
 from local.defaults import DEFAULT_STYLE, gallery
 from local.engines import find_painting_problems
-from shared.contracts.errors import ConfigurationError, StyleError
+from shared.contracts.errors import ConfigurationError, StyleError, StylestreamError
 from shared.contracts.status import Failure
 from shared.contracts.style_blend import parse_blend
 from shared.contracts.style_request import StyleRequest
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     # Whoever only looks at pictures need not load storage.
     from client import Pipeline, Status, Submission
     from stylizer.painting.precision import EngineSetting
+
+T = TypeVar("T")
 
 FAILED: Final = 1
 DEGRADED: Final = 3
@@ -177,3 +179,22 @@ def exit_code(reports: list[Report]) -> int:
     if not all(report.succeeded for report in reports):
         return FAILED
     return DEGRADED if any(report.status == "degraded" for report in reports) else 0
+
+
+async def try_each(
+    work: Callable[[T], Awaitable[object]], things: Iterable[T], done: Callable[[T], str]
+) -> int:
+    """Do ``work`` for one thing after the other, whichever fail, and return the exit code.
+
+    Print what ``done`` says of each, and on stderr the failures.
+    """
+    code = 0
+    for thing in things:
+        try:
+            await work(thing)
+        except StylestreamError as error:
+            code = FAILED
+            print(f"stylestream: {escaped(str(error))}", file=sys.stderr)
+        else:
+            print(done(thing), flush=True)
+    return code

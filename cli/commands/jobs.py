@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from cli.commands.common import refuse, refuse_needless
+from cli.commands.common import refuse, refuse_needless, try_each
 from cli.report import Report
 from cli.results import Output, fetch_target, find_result_problems
 from cli.suspension import drawn
@@ -23,7 +23,6 @@ from cli.table import table
 from client import ConfigurationError, Pipeline, Status, StylestreamError, open_pipeline
 from client.polling import polled
 from shared.contracts.layout import is_job_id
-from shared.telemetry.escapes import escaped
 
 REFRESH_S: Final = 1.0
 _OPENERS: Final = ("open",) if sys.platform == "darwin" else ("xdg-open",)
@@ -104,17 +103,8 @@ async def rm(arguments: Namespace) -> int:
     """Delete ended jobs: their uploads, results and records."""
     strange = [job for job in arguments.jobs if not is_job_id(job)]
     refuse([f"{job!r} cannot be a job's id: see 'stylestream status'" for job in strange])
-    refused = 0
     async with open_pipeline(arguments.dir) as pipeline:
-        for job in arguments.jobs:
-            try:
-                await pipeline.delete(job)
-            except StylestreamError as error:
-                refused += 1
-                print(f"stylestream: {escaped(str(error))}", file=sys.stderr)
-            else:
-                print(f"{job}: deleted", flush=True)
-    return int(refused > 0)
+        return await try_each(pipeline.delete, arguments.jobs, lambda job: f"{job}: deleted")
 
 
 async def _find(pipeline: Pipeline, arguments: Namespace) -> list[Status]:

@@ -6,8 +6,9 @@ import json
 import sys
 from argparse import Namespace
 
-from client import Letter, Letters, open_dead_letters, open_pipeline
-from shared.contracts.errors import ConfigurationError, StylestreamError
+from cli.commands.common import try_each
+from client import Letter, open_dead_letters, open_pipeline
+from shared.contracts.errors import ConfigurationError
 from shared.telemetry.escapes import escaped, escaped_json
 
 
@@ -31,20 +32,11 @@ async def dead_letters(arguments: Namespace) -> int:
             for letter in found:
                 print(_line(letter, as_json=arguments.json))
             return code
-        return await _redrive(letters, _chosen(found, arguments.redrive)) or code
-
-
-async def _redrive(letters: Letters, chosen: list[Letter]) -> int:
-    refused = 0
-    for letter in chosen:
-        try:
-            await letters.redrive(letter)
-        except StylestreamError as error:
-            refused += 1
-            print(f"stylestream: {escaped(str(error))}", file=sys.stderr)
-        else:
-            print(f"{escaped(letter.name)}: sent again")
-    return int(refused > 0)
+        chosen = _chosen(found, arguments.redrive)
+        sent = await try_each(
+            letters.redrive, chosen, lambda letter: f"{escaped(letter.name)}: sent again"
+        )
+        return sent or code
 
 
 def _chosen(found: list[Letter], names: list[str]) -> list[Letter]:
